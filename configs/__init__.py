@@ -1,0 +1,1 @@
+"""Typed settings, sample files, the registry of approved pairs, secrets by reference. Read by the shells only."""

@@ -1,0 +1,1 @@
+"""The law: pure rules. No clock, no randomness, no I/O, no logging, no concurrency. Imports messages only."""

@@ -1,0 +1,371 @@
+"""The trade machine: what an event makes of a trade, and what is to be done about it.
+
+`step(trade, event) -> (trade, commands)` is total (every event is legal in every state), pure, and works for any number
+of legs. Told the same thing twice it does nothing the second time. It never unwinds while any order is unproven, never
+takes silence for an answer, and bounds everything that it repeats; reaching a bound hands the trade to a person.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core import ladder
+from core.trade import Mishap, OrderState, Phase, Span, Trade
+from messages.base import Command, Event
+from messages.orders import (
+    Absent,
+    Cancel,
+    EndKind,
+    Ended,
+    FetchFills,
+    Fill,
+    Filled,
+    Landed,
+    LookUp,
+    LookUpFailed,
+    Lost,
+    Named,
+    Order,
+    Refused,
+    Repost,
+    Rested,
+    Role,
+    Settlement,
+    Submit,
+    Withheld,
+)
+from messages.reasons import Refusal, Trouble
+from messages.trades import AskQuotes, Escalate, Opened, Quoted, Restarted, Woke
+from messages.units import SECOND, Nanos, Quantity, Side, TimeInForce
+
+Commands = tuple[Command, ...]
+
+QUOTES_LATE = Nanos(2 * SECOND)
+"""Quotes that did not come in this time are asked for again."""
+
+TROUBLE_OF = {Refusal.FUNDS: Trouble.FUNDS, Refusal.RATE_LIMIT: Trouble.RATE_LIMITED}
+RANK = {Settlement.MATCHED: 0, Settlement.CONFIRMED: 1, Settlement.REVERSED: 2}
+
+
+def open_trade(opened: Opened) -> tuple[Trade, Commands]:
+    """The intent becomes a trade; all its orders leave at once."""
+    states = tuple(_sent(order, opened.bounds.send_window) for order in opened.orders)
+    return Trade(opened=opened, orders=states), tuple(Submit(order=order) for order in opened.orders)
+
+
+def step(trade: Trade, event: Event) -> tuple[Trade, Commands]:
+    """What follows from one event. An event about another trade's order changes nothing."""
+    match event:
+        case Quoted():
+            return _quoted(trade, event)
+        case Woke():
+            return _woke(trade, event.at)
+        case Restarted():
+            return _restarted(trade, event.at)
+        case Named():
+            state = trade.state_of(event.order)
+            return (trade if state is None or state.wire else _put(trade, state, wire=event.wire)), ()
+    if not isinstance(event, Rested | Ended | Refused | Landed | Lost | Absent | LookUpFailed | Withheld | Filled):
+        return trade, ()
+    state = trade.state_of(event.order)
+    if state is None:
+        return trade, ()
+    commands: Commands = ()
+    match event:
+        case Rested():
+            trade = _rested(trade, state, event)
+        case Ended():
+            trade = _ended(trade, state, event)
+        case Filled():
+            trade = _filled(trade, state, event.fill, event.at)
+        case Refused():
+            trade = _refused(trade, state, event)
+        case Landed():
+            trade, commands = _landed(trade, state, event.at)
+        case Lost():
+            trade, commands = _lost(trade, state, event)
+        case Absent():
+            trade, commands = _absent(trade, state, event)
+        case Withheld():
+            if not state.proven:
+                trade = _put(trade, state, ask_after=_later(trade, state, event.at))
+        case LookUpFailed():
+            pass  # the sweep asks again; silence is no answer
+    trade, more = _settle(trade, event.at)
+    return trade, commands + more
+
+
+# What is told of an order
+
+
+def _rested(trade: Trade, state: OrderState, event: Rested) -> Trade:
+    reported = Quantity(max(state.reported, event.matched))
+    if state.how is not None:  # a late copy of an older report: only its total can still teach us something
+        return _put(trade, state, reported=reported) if reported != state.reported else trade
+    if state.proven:
+        trade = _mishap(trade, Trouble.LATE, state.order.leg, event.at)
+    if state.phase is Phase.RESTING and reported == state.reported and state.venue_order == event.venue_order:
+        return trade
+    ask = _later(trade, state.model_copy(update={"asked": 0}), event.at)
+    if state.order.expires_at:
+        ask = Nanos(min(ask, max(state.order.expires_at, event.at + trade.bounds.ask_first)))
+    return _put(
+        trade,
+        state,
+        phase=Phase.RESTING,
+        landed=True,
+        absent=False,
+        refused=None,
+        venue_order=event.venue_order,
+        reported=reported,
+        asked=0,
+        ask_after=ask,
+    )
+
+
+def _ended(trade: Trade, state: OrderState, event: Ended) -> Trade:
+    terms = trade.terms[state.order.leg]
+    reported = Quantity(max(state.reported, event.matched))
+    if state.how is not None:
+        return _put(trade, state, reported=reported) if reported != state.reported else trade
+    killed_unfilled = event.how is EndKind.KILLED and reported == 0
+    if killed_unfilled and state.reposts and not state.landed and not terms.kill_consumes:
+        # this may be the answer to our re-post alone: where a killed order does not use up its identity,
+        # the first request may still arrive
+        if event.at < state.posted_at + terms.late_arrival:
+            ask = Nanos(state.posted_at + terms.late_arrival)
+            return _put(trade, state, phase=Phase.DOUBT, repost_useless=True, ask_after=ask)
+    if state.proven and reported:
+        trade = _mishap(trade, Trouble.LATE, state.order.leg, event.at)
+    return _put(
+        trade,
+        state,
+        phase=Phase.DONE,
+        landed=True,
+        absent=False,
+        refused=None,
+        how=event.how,
+        venue_order=event.venue_order,
+        reported=reported,
+        asked=0,
+        ask_after=Nanos(event.at + trade.bounds.ask_first),
+    )
+
+
+def _filled(trade: Trade, state: OrderState, fill: Fill, at: Nanos) -> Trade:
+    known = {f.fill: f for f in state.fills}
+    old = known.get(fill.fill)
+    if old is not None and RANK[fill.settlement] <= RANK[old.settlement]:
+        return trade
+    known[fill.fill] = fill if old is None else old.model_copy(update={"settlement": fill.settlement})
+    if fill.settlement is Settlement.REVERSED:
+        trade = _mishap(trade, Trouble.REVERSED, state.order.leg, at)
+    if old is None and (state.absent or state.refused is not None):
+        trade = _mishap(trade, Trouble.LATE, state.order.leg, at)
+    fills = tuple(known[name] for name in sorted(known))
+    changes: dict[str, Any] = {"fills": fills, "landed": True}
+    if state.absent or state.refused is not None:
+        # presumed dead, and it moved: what else it did must be asked
+        changes |= {"absent": False, "refused": None, "phase": Phase.DOUBT, "ask_after": at, "doubted_at": at, "asked": 0}
+    elif state.proven and fill.settlement is Settlement.MATCHED:
+        changes |= {"asked": 0, "ask_after": Nanos(at + trade.bounds.ask_most)}
+    trade = _put(trade, state, **changes)
+    after = trade.state_of(state.order.order)
+    if after is not None and state.order.spend is None and after.matched > state.order.quantity:
+        trade = _mishap(trade, Trouble.OVERFILL, state.order.leg, at)
+    return trade
+
+
+def _refused(trade: Trade, state: OrderState, event: Refused) -> Trade:
+    trade = _mishap(trade, TROUBLE_OF.get(event.reason, Trouble.REFUSED), state.order.leg, event.at)
+    if state.proven or state.landed:
+        return trade
+    if event.repost:
+        # only the copy was refused; of the first request it proves nothing
+        useless = event.reason is not Refusal.RATE_LIMIT
+        ask = _later(trade, state, event.at)
+        return _put(trade, state, phase=Phase.DOUBT, repost_useless=useless or state.repost_useless, ask_after=ask)
+    return _put(trade, state, phase=Phase.DONE, refused=event.reason)
+
+
+def _landed(trade: Trade, state: OrderState, at: Nanos) -> tuple[Trade, Commands]:
+    if state.how is not None:
+        return trade, ()
+    trade = _put(trade, state, phase=Phase.DOUBT, landed=True, absent=False, asked=0, ask_after=_first(trade, at))
+    return trade, (LookUp(order=state.order),)
+
+
+def _lost(trade: Trade, state: OrderState, event: Lost) -> tuple[Trade, Commands]:
+    if state.proven:
+        return trade, ()
+    trade = _mishap(trade, event.trouble, state.order.leg, event.at)
+    trade = _put(trade, state, phase=Phase.DOUBT, doubted_at=event.at, asked=0, ask_after=_first(trade, event.at))
+    return trade, (LookUp(order=state.order),)
+
+
+def _absent(trade: Trade, state: OrderState, event: Absent) -> tuple[Trade, Commands]:
+    if state.phase is not Phase.DOUBT or state.landed:
+        return trade, ()
+    terms = trade.terms[state.order.leg]
+    if event.as_of >= state.posted_at + terms.late_arrival:
+        return _put(trade, state, phase=Phase.DONE, absent=True), ()
+    if not _repost_wanted(trade, state, event.at):
+        return trade, ()
+    trade = _put(
+        trade, state, reposts=state.reposts + 1, posted_at=event.at, asked=0, ask_after=_later(trade, state, event.at)
+    )
+    return trade, (Repost(order=state.order),)
+
+
+def _repost_wanted(trade: Trade, state: OrderState, at: Nanos) -> bool:
+    """A re-post may execute. It is wanted only where that would bring the legs together, by what is known now."""
+    order, terms = state.order, trade.terms[state.order.leg]
+    if not terms.repost_proves or state.repost_useless or state.reposts >= trade.bounds.reposts_max:
+        return False
+    if order.time_in_force is not TimeInForce.IOC:
+        return False
+    nets = trade.nets
+    others = [net for leg, net in enumerate(nets) if leg != order.leg]
+    lot = max(t.lot for t in trade.terms)
+    if order.side is Side.BUY:
+        return min(others) - nets[order.leg] >= lot
+    return nets[order.leg] - min(others) >= lot
+
+
+# Time, quotes, restarts
+
+
+def _woke(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
+    commands: list[Command] = []
+    for state in trade.orders:
+        if at < state.ask_after or (state.proven and state.settled):
+            continue
+        changes: dict[str, Any] = {"asked": state.asked + 1, "ask_after": _later(trade, state, at)}
+        if state.proven:
+            commands.append(FetchFills(order=state.order))
+        elif state.phase is Phase.RESTING and state.order.expires_at and at >= state.order.expires_at:
+            commands.append(Cancel(order=state.order))
+        else:
+            if state.phase is Phase.SENT:  # no answer at all came back to us: as good as lost
+                changes |= {"phase": Phase.DOUBT, "doubted_at": at}
+                trade = _mishap(trade, Trouble.TIMEOUT, state.order.leg, at)
+            commands.append(LookUp(order=state.order))
+        trade = _put(trade, state, **changes)
+    if trade.quotes_asked_at and at - trade.quotes_asked_at > QUOTES_LATE:
+        trade = trade.model_copy(update={"quotes_asked_at": Nanos(0)})
+    doubted = [s for s in trade.orders if not s.proven and s.doubted_at]
+    for state in doubted:
+        most = trade.terms[state.order.leg].late_arrival + trade.bounds.deadline
+        if at - state.doubted_at > most and not trade.escalated:
+            trade, more = _escalate(trade, at, f"order {state.order.order} could not be proved in time")
+            return trade, tuple(commands) + more
+    trade, more = _settle(trade, at)
+    return trade, tuple(commands) + more
+
+
+def _restarted(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
+    commands: list[Command] = []
+    for state in trade.orders:
+        if state.proven:
+            continue
+        trade = _mishap(trade, Trouble.RESTART, state.order.leg, at)
+        trade = _put(trade, state, phase=Phase.DOUBT, doubted_at=at, asked=0, ask_after=_first(trade, at))
+        commands.append(LookUp(order=state.order))
+    trade = trade.model_copy(update={"quotes_asked_at": Nanos(0)}) if trade.quotes_asked_at else trade
+    trade, more = _settle(trade, at)
+    return trade, tuple(commands) + more
+
+
+def _quoted(trade: Trade, quoted: Quoted) -> tuple[Trade, Commands]:
+    trade = trade.model_copy(update={"quotes_asked_at": Nanos(0)})
+    if trade.escalated or not trade.proven or trade.balanced or not _out_of_balance(trade):
+        return _settle(trade, quoted.at)
+    match ladder.choose(trade, quoted):
+        case ladder.Send(orders, resting):
+            states = tuple(_sent(order, trade.bounds.send_window) for order in orders)
+            rungs = {"resting": trade.resting + 1} if resting else {"aggressive": trade.aggressive + 1}
+            changes = {"orders": trade.orders + states, "next_rung_at": Nanos(quoted.at + trade.bounds.pause)} | rungs
+            return trade.model_copy(update=changes), tuple(Submit(order=order) for order in orders)
+        case ladder.Wait(until, blocked):
+            spans = trade.spans
+            if blocked:
+                spans = (*spans[:-1], spans[-1].model_copy(update={"able_at": until}))
+            return trade.model_copy(update={"next_rung_at": until, "spans": spans}), ()
+        case ladder.GiveUp(text):
+            return _escalate(trade, quoted.at, text)
+
+
+# Balance
+
+
+def _settle(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
+    """Is it over, may it go on, or must it wait for proof?"""
+    if not trade.proven:
+        return (trade.model_copy(update={"balanced_at": Nanos(0)}) if trade.balanced_at else trade), ()
+    if trade.balanced:
+        if trade.balanced_at:
+            return trade, ()
+        spans = trade.spans
+        if _out_of_balance(trade):
+            spans = (*spans[:-1], spans[-1].model_copy(update={"flat_at": at}))
+        return trade.model_copy(update={"balanced_at": at, "spans": spans}), ()
+    if not _out_of_balance(trade):
+        trade = _open_span(trade, at)
+        if len(trade.spans) > trade.bounds.spans_max and not trade.escalated:
+            return _escalate(trade, at, "it fell out of balance too often")
+    if trade.escalated or trade.quotes_asked_at or at < trade.next_rung_at:
+        return trade, ()
+    return trade.model_copy(update={"quotes_asked_at": at}), (AskQuotes(trade=trade.trade),)
+
+
+def _out_of_balance(trade: Trade) -> bool:
+    """A span is open."""
+    return bool(trade.spans) and trade.spans[-1].flat_at is None
+
+
+def _open_span(trade: Trade, at: Nanos) -> Trade:
+    for state in trade.orders:
+        if state.order.role is Role.OPEN and state.how is not None and state.reported < state.order.quantity:
+            trade = _mishap(trade, Trouble.PARTIAL if state.reported else Trouble.UNFILLED, state.order.leg, at)
+    return trade.model_copy(
+        update={
+            "spans": (*trade.spans, Span(proved_at=at, able_at=at)),
+            "aggressive": 0,
+            "resting": 0,
+            "next_rung_at": at,
+            "balanced_at": Nanos(0),
+        }
+    )
+
+
+def _escalate(trade: Trade, at: Nanos, text: str) -> tuple[Trade, Commands]:
+    trade = trade.model_copy(update={"escalated_at": at, "escalation": text})
+    return trade, (Escalate(trade=trade.trade, text=text),)
+
+
+# Small pieces
+
+
+def _sent(order: Order, window: Nanos) -> OrderState:
+    # every gateway answers within its time-outs; this is for an answer that died inside this process
+    return OrderState(order=order, posted_at=order.made_at, ask_after=Nanos(order.made_at + 4 * window))
+
+
+def _first(trade: Trade, at: Nanos) -> Nanos:
+    return Nanos(at + trade.bounds.ask_first)
+
+
+def _later(trade: Trade, state: OrderState, at: Nanos) -> Nanos:
+    return Nanos(at + min(trade.bounds.ask_first << min(state.asked, 16), trade.bounds.ask_most))
+
+
+def _mishap(trade: Trade, trouble: Trouble, leg: int, at: Nanos) -> Trade:
+    if any(m.trouble is trouble and m.leg == leg for m in trade.mishaps):
+        return trade
+    return trade.model_copy(update={"mishaps": (*trade.mishaps, Mishap(trouble=trouble, leg=leg, at=at))})
+
+
+def _put(trade: Trade, state: OrderState, **changes: Any) -> Trade:
+    after = state.model_copy(update=changes)
+    orders = tuple(after if s.order.order == state.order.order else s for s in trade.orders)
+    return trade.model_copy(update={"orders": orders})

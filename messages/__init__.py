@@ -1,0 +1,1 @@
+"""The language: what actors say to each other and what journals keep. Imports nothing of ours."""
