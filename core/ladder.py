@@ -107,7 +107,9 @@ def _complete(trade: Trade, quoted: Quoted) -> _Way | None:
     if not pieces:
         return None
     worth = (trade.opened.payout * gap // ONE_DOLLAR - cost) * 1_000_000 // gap
-    return _within_budget(trade, _Way(Role.COMPLETE, tuple(pieces), worth, _basis(trade, gap) - worth * gap // 1_000_000))
+    return _within_budget(
+        trade, _Way(Role.COMPLETE, tuple(pieces), worth, _basis(trade, gap) - worth * gap // 1_000_000)
+    )
 
 
 def _affordable(quote: Quote, terms: LegTerms, lacking: Quantity, spendable: Money) -> Walk | None:

@@ -129,12 +129,12 @@ def _ended(trade: Trade, state: OrderState, event: Ended) -> Trade:
     if state.how is not None:
         return _put(trade, state, reported=reported) if reported != state.reported else trade
     killed_unfilled = event.how is EndKind.KILLED and reported == 0
-    if killed_unfilled and state.reposts and not state.landed and not terms.kill_consumes:
+    unsure = killed_unfilled and state.reposts and not state.landed and not terms.kill_consumes
+    if unsure and event.at < state.posted_at + terms.late_arrival:
         # this may be the answer to our re-post alone: where a killed order does not use up its identity,
         # the first request may still arrive
-        if event.at < state.posted_at + terms.late_arrival:
-            ask = Nanos(state.posted_at + terms.late_arrival)
-            return _put(trade, state, phase=Phase.DOUBT, repost_useless=True, ask_after=ask)
+        ask = Nanos(state.posted_at + terms.late_arrival)
+        return _put(trade, state, phase=Phase.DOUBT, repost_useless=True, ask_after=ask)
     if state.proven and reported:
         trade = _mishap(trade, Trouble.LATE, state.order.leg, event.at)
     return _put(
@@ -166,7 +166,14 @@ def _filled(trade: Trade, state: OrderState, fill: Fill, at: Nanos) -> Trade:
     changes: dict[str, Any] = {"fills": fills, "landed": True}
     if state.absent or state.refused is not None:
         # presumed dead, and it moved: what else it did must be asked
-        changes |= {"absent": False, "refused": None, "phase": Phase.DOUBT, "ask_after": at, "doubted_at": at, "asked": 0}
+        changes |= {
+            "absent": False,
+            "refused": None,
+            "phase": Phase.DOUBT,
+            "ask_after": at,
+            "doubted_at": at,
+            "asked": 0,
+        }
     elif state.proven and fill.settlement is Settlement.MATCHED:
         changes |= {"asked": 0, "ask_after": Nanos(at + trade.bounds.ask_most)}
     trade = _put(trade, state, **changes)
@@ -209,7 +216,7 @@ def _absent(trade: Trade, state: OrderState, event: Absent) -> tuple[Trade, Comm
     terms = trade.terms[state.order.leg]
     if event.as_of >= state.posted_at + terms.late_arrival:
         return _put(trade, state, phase=Phase.DONE, absent=True), ()
-    if not _repost_wanted(trade, state, event.at):
+    if not _repost_wanted(trade, state):
         return trade, ()
     trade = _put(
         trade, state, reposts=state.reposts + 1, posted_at=event.at, asked=0, ask_after=_later(trade, state, event.at)
@@ -217,7 +224,7 @@ def _absent(trade: Trade, state: OrderState, event: Absent) -> tuple[Trade, Comm
     return trade, (Repost(order=state.order),)
 
 
-def _repost_wanted(trade: Trade, state: OrderState, at: Nanos) -> bool:
+def _repost_wanted(trade: Trade, state: OrderState) -> bool:
     """A re-post may execute. It is wanted only where that would bring the legs together, by what is known now."""
     order, terms = state.order, trade.terms[state.order.leg]
     if not terms.repost_proves or state.repost_useless or state.reposts >= trade.bounds.reposts_max:

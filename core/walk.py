@@ -23,7 +23,9 @@ class Walk:
     best: Price
 
 
-def walk_asks(levels: Ladder, wanted: Quantity, lot: Quantity, fees: FeeSchedule, highest: Price = ONE_DOLLAR) -> Walk | None:
+def walk_asks(
+    levels: Ladder, wanted: Quantity, lot: Quantity, fees: FeeSchedule, highest: Price = ONE_DOLLAR
+) -> Walk | None:
     """Buy up to `wanted`, in whole lots, at no more than `highest`; None where nothing is there."""
     return _walk(levels, wanted, lot, fees, buying=True, bound=highest)
 
@@ -33,7 +35,9 @@ def walk_bids(levels: Ladder, wanted: Quantity, lot: Quantity, fees: FeeSchedule
     return _walk(levels, wanted, lot, fees, buying=False, bound=lowest)
 
 
-def _walk(levels: Ladder, wanted: Quantity, lot: Quantity, fees: FeeSchedule, *, buying: bool, bound: Price) -> Walk | None:
+def _walk(
+    levels: Ladder, wanted: Quantity, lot: Quantity, fees: FeeSchedule, *, buying: bool, bound: Price
+) -> Walk | None:
     left: int = whole_lots(wanted, lot)
     taken = money = fee = 0
     worst: Price | None = None
