@@ -19,7 +19,9 @@ _directory: Path | None = None
 _name = ""
 
 
-def arm(name: str, points: tuple[str, ...], directory: Path, record: Callable[[], Mapping[str, object]] | None = None) -> None:
+def arm(
+    name: str, points: tuple[str, ...], directory: Path, record: Callable[[], Mapping[str, object]] | None = None
+) -> None:
     """Make these points deadly in this process. `POINT` kills at the first passage, `POINT#N` at the N-th."""
     global _record, _directory, _name
     _armed.clear()
@@ -29,6 +31,11 @@ def arm(name: str, points: tuple[str, ...], directory: Path, record: Callable[[]
     _record, _directory, _name = record, directory, name
 
 
+def armed(point: str) -> bool:
+    """Whether this process will die at that point: some windows must be held open to be hit at all."""
+    return point in _armed
+
+
 def reach(point: str) -> None:
     """Pass a named point; does not return where a kill is due."""
     if not _armed or point not in _armed:
@@ -36,6 +43,7 @@ def reach(point: str) -> None:
     _armed[point] -= 1
     if _armed[point] > 0:
         return
+    del _armed[point]
     if _directory is not None:
         seen = dict(_record()) if _record is not None else {}
         row = {"actor": _name, "point": point, "at_ns": time.time_ns(), "pid": os.getpid(), **seen}

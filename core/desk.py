@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from core.flights import NEVER, not_before, proved_failure, released_at, why_released
 from core.ledger import Accounts, booked, committed
 from core.machine import open_trade, step
-from core.trade import Trade
+from core.trade import OrderState, Trade
 from messages.base import Command, Event, Message, body_of
 from messages.control import Halt, Resume
 from messages.leases import Booked, CapitalGranted, ClaimsGranted, CooldownsSet, Cooled, Flight
@@ -202,6 +202,10 @@ class Desk:
     def _trade_of(self, order: str) -> Trade | None:
         name = self.by_order.get(order)
         return self.trades[name] if name is not None else None
+
+    def state_of(self, order: str) -> OrderState | None:
+        trade = self._trade_of(order)
+        return trade.state_of(order) if trade is not None else None
 
     # What the checks ask
 

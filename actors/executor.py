@@ -1,0 +1,343 @@
+"""The executor: owns its journal, its open trades and the leases it holds; fans out legs and sees each trade to its end.
+
+One loop. Order events come first and are never dropped; books are conflated and judged after them. Whatever changes
+the state is appended before anything is performed, all of one turn in one transaction, and between seeing an
+opportunity and sending its legs no other actor is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from loguru import logger
+
+from actors.book_wire import BookClient
+from actors.dispatch import Dispatch
+from actors.errands import Errands
+from actors.gateway import Gateway
+from actors.key_ring import KeyRing
+from actors.memory import Memory
+from actors.points import reach
+from actors.rules import adapters_of, bounds_of, limits_of, pairs_of, policy_of, sizing_of, yes_scale_of
+from actors.scout import Scout
+from actors.shell import Clock, Outbox, Place
+from actors.stages import Stages
+from actors.translator import Translator
+from configs.settings import Settings
+from core.checks import Approved
+from core.desk import Applied, Desk
+from core.intent import intend, terms_of
+from core.story import tell
+from messages.base import Command, Message
+from messages.books import Book
+from messages.control import Drain, Drained, Halt, PeerDown, PeerUp, Resume, TradeStory, VenueSeen
+from messages.leases import Acknowledged, CapitalGranted, ClaimsGranted, CooldownsSet, KeysGranted, MarketsSeen
+from messages.opportunities import Opportunity, Verdict
+from messages.orders import Cancel, FetchFills, FillSeen, LookUp, Named, OrderSeen, Repost, Role, Submit
+from messages.trades import AskQuotes, Escalate, Quote, Quoted, Restarted, Woke
+from messages.units import MILLISECOND, SECOND, Nanos
+from venues.port import Failed
+
+SWEEP_S = 0.02
+BOOKS_A_TURN = 64
+
+
+class Executor:
+    """The state is `core.desk.Desk`, the rules are `core`; here they meet the world."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.settings = Settings.model_validate_json(place.settings)
+        self.stages = Stages()
+        self._inbox: deque[Message] = deque()
+        self._dirty: dict[tuple[str, str], None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._clients: dict[str, asyncio.Task[None]] = {}
+        self._failed: BaseException | None = None
+
+    # Birth and end
+
+    async def start(self, outbox: Outbox, clock: Clock) -> str:
+        settings = self.settings
+        self._clock, self._wake = clock, asyncio.Event()
+        self._memory = Memory(self.place, clock, settings.engine.durability.value)
+        self.epoch = self._memory.epoch
+        self.desk = Desk(self._memory.genesis)
+        self._dispatch = Dispatch(self.place.name, self.epoch)
+        self._memory.recall(lambda seq, message: self._dispatch.add(self.desk.apply(seq, message)))
+        self.ring = KeyRing(self.place.name)
+        self.gateway = Gateway(adapters_of(settings, clock), self.ring, clock, self._queue, yes_scale_of(settings))
+        await self.gateway.open()
+        self._bounds, self._policy = bounds_of(settings), policy_of(settings)
+        self._book_age_most = Nanos(settings.engine.book_age_most_ms * MILLISECOND)
+        self.scout = Scout(
+            pairs_of(settings), self.desk, limits_of(settings), sizing_of(settings), self.ring.opening_left
+        )
+        self._translator = Translator(self.desk, self.gateway, self._queue)
+        self._errands = Errands(
+            self.place,
+            settings,
+            self.desk,
+            self._memory,
+            outbox,
+            clock,
+            self._dispatch,
+            self.ring,
+            self.scout,
+            self.gateway,
+            self._translator,
+            self._queue,
+        )
+        self._commit([Restarted(epoch=self.epoch, at=clock.now())])
+        for loop in (
+            self._work(),
+            self._sweep(),
+            self._watch_lag(),
+            self._errands.run(),
+            self._errands.follow_executions(),
+            self._errands.hash_now_and_then(),
+        ):
+            self._spawn(loop)
+        return ""
+
+    async def stop(self) -> None:
+        running = [*self._tasks, *self._clients.values()]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        self.scout.end_all(self._clock.now())
+        self._errands.flush()
+        self._errands.hash()
+        await self.gateway.close()
+        self._memory.close()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """A task whose failure is the actor's: an executor that half works is worse than a dead one."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+
+        def done(finished: asyncio.Task[None]) -> None:
+            self._tasks.discard(finished)
+            if not finished.cancelled() and (problem := finished.exception()) is not None:
+                logger.opt(exception=problem).error("a loop of the executor failed")
+                self._failed = problem
+
+        task.add_done_callback(done)
+
+    # Hearing
+
+    async def hear(self, sender: str, message: Message) -> Message | None:
+        self._must_be_sound()
+        match message:
+            case OrderSeen() | FillSeen():
+                self._translator.hear(message)
+            case CapitalGranted() | ClaimsGranted() | CooldownsSet() | Halt() | Resume():
+                self._queue(message)
+            case KeysGranted():
+                self.ring.granted(message, self._clock.now())
+            case MarketsSeen():
+                self.gateway.load(message.venue, message.markets)
+                for market in message.markets:
+                    self.scout.markets[(market.venue, market.market)] = market
+            case VenueSeen():
+                self.scout.hear_mode(message)
+            case Acknowledged():
+                self._dispatch.acknowledged(message)
+            case Drain():
+                self.scout.draining = True
+                return self._drained()
+        return None
+
+    def _queue(self, message: Message) -> None:
+        self._inbox.append(message)
+        self._wake.set()
+
+    def introduced(self, peer: PeerUp | PeerDown) -> None:
+        if isinstance(peer, PeerDown):
+            return
+        if peer.address:
+            if (old := self._clients.get(peer.name)) is not None:
+                old.cancel()
+            self._clients[peer.name] = asyncio.create_task(BookClient().run(peer.address, self._books))
+        self._dispatch.owner_restarted(peer.name)
+
+    def _books(self, books: Sequence[Book]) -> None:
+        for book in books:
+            key = (book.venue, book.market)
+            self.scout.books[key] = book
+            self._dirty[key] = None
+        self._wake.set()
+
+    # The loop
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._turn()
+            await asyncio.sleep(0)
+
+    def _turn(self) -> None:
+        self._must_be_sound()
+        if self._inbox:
+            messages = list(self._inbox)
+            self._inbox.clear()
+            self._commit(messages)
+        for key in list(self._dirty)[:BOOKS_A_TURN]:
+            del self._dirty[key]
+            seen = self._clock.now()
+            for approved in self.scout.look(key, seen, self.epoch):
+                self._take(approved, seen)
+        if self._dirty:
+            self._wake.set()
+
+    def _must_be_sound(self) -> None:
+        problem = self._failed or self.gateway.failed
+        if problem is not None:
+            raise problem
+
+    def _take(self, approved: Approved[Opportunity], seen: Nanos) -> None:
+        """From permission to both requests on their way: one commit, no call to anybody."""
+        if self.settings.dry_run:
+            self.scout.taken(approved, None, Verdict.DRY_RUN, seen)
+            return
+        name = self.desk.next_trade(self.epoch)
+        terms = tuple(terms_of(leg, self.scout.markets, self._policy) for leg in approved.value.legs)
+        self._commit([intend(approved, name, terms, self._bounds, self._clock.now())])
+        self.stages.add("sent", self._clock.now() - seen)
+        self.scout.taken(approved, name, Verdict.TAKEN, seen)
+
+    def _commit(self, messages: Sequence[Message]) -> None:
+        """Fold, append, perform: nothing leaves before its cause is durable."""
+        seq, began = self._memory.seq, self._clock.now()
+        records: list[Message] = []
+        commands: list[Command] = []
+        for message in messages:
+            if not self.desk.changes(message):
+                continue
+            applied = self.desk.apply(seq := seq + 1, message)
+            records.append(message)
+            self._noted(applied)
+            for submit in self.desk.submits(applied.commands):
+                named = Named(order=submit.order.order, wire=self.gateway.prepare(submit.order))
+                self._noted(self.desk.apply(seq := seq + 1, named))
+                records.append(named)
+            commands += applied.commands
+        if not records:
+            return
+        reach("before-append")
+        self._memory.remember(records)
+        reach("after-append")
+        self.stages.add("commit", self._clock.now() - began)
+        self._perform(commands)
+
+    def _noted(self, applied: Applied) -> None:
+        self._dispatch.add(applied)
+        now = self._clock.now()
+        for before, after in applied.moved:
+            for stage, text in tell(before, after, now):
+                self._errands.stories.append(TradeStory(trade=after.trade, at=now, stage=stage, text=text))
+
+    def _perform(self, commands: Sequence[Command]) -> None:
+        self.gateway.submit(command for command in commands if isinstance(command, Submit))
+        for command in commands:
+            match command:
+                case LookUp():
+                    self.gateway.look_up(command, self._venue_order(command.order.order))
+                case FetchFills():
+                    self.gateway.fetch_fills(command, self._venue_order(command.order.order))
+                case Cancel():
+                    self.gateway.cancel(command, self._venue_order(command.order.order))
+                case Repost():
+                    self.gateway.repost(command, self._forbidden(command))
+                case AskQuotes():
+                    self._spawn(self._quote(command.trade))
+                case Escalate():
+                    logger.error("ESCALATED trade {}: {}", command.trade, command.text)
+
+    def _venue_order(self, order: str) -> str | None:
+        state = self.desk.state_of(order)
+        return state.venue_order if state is not None else None
+
+    def _forbidden(self, command: Repost) -> str:
+        """Why executing the order now would break I13 or I14; "" where it would not."""
+        order = command.order
+        if self.desk.halted and order.role is Role.OPEN:
+            return f"halted: {self.desk.halted}"
+        return "" if self._usable((order.venue, order.market)) else "no fresh book"
+
+    def _usable(self, key: tuple[str, str]) -> bool:
+        book = self.scout.books.get(key)
+        return book is not None and book.fresh and self._clock.now() - book.seen_at <= self._book_age_most
+
+    async def _quote(self, name: str) -> None:
+        """Today's prices for a recovery: from the stream where it is fresh, else read from the venue."""
+        quotes = []
+        for term in self.desk.trades[name].terms:
+            key = (term.venue, term.market)
+            book: Book | Failed = self.scout.books[key] if self._usable(key) else Failed("not fresh")
+            if isinstance(book, Failed):
+                book = await self.gateway.reader(term.venue).book(term.market)
+            if isinstance(book, Failed):
+                quotes.append(Quote(usable=False))
+                continue
+            levels = {"bids": book.bids(term.outcome), "asks": book.asks(term.outcome)}
+            quotes.append(Quote.model_validate({"usable": True, **levels}))
+        terms = self.desk.trades[name].terms
+        spendable = tuple(self.desk.free(term.venue) for term in terms)
+        self._queue(Quoted(trade=name, at=self._clock.now(), quotes=tuple(quotes), spendable=spendable))
+
+    # Time
+
+    async def _sweep(self) -> None:
+        """One sweep asks again about all that is unproven, instead of a timer for each order."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = self._clock.now()
+            for trade in self.desk.open.values():
+                if not trade.done or any(now >= state.ask_after for state in trade.orders):
+                    self._inbox.append(Woke(trade=trade.trade, at=now))
+            if self._inbox:
+                self._wake.set()
+
+    async def _watch_lag(self) -> None:
+        """How late this loop runs; too late is a reason not to open."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + 0.05
+            await asyncio.sleep(0.05)
+            self.scout.lag = Nanos(int((loop.time() - due) * SECOND))
+
+    # Being looked at
+
+    def _drained(self) -> Drained:
+        waiting = sum(1 for trade in self.desk.open.values() if not trade.final and not trade.escalated)
+        return Drained(open_trades=waiting, in_doubt=self.desk.in_doubt, unreported=self._dispatch.unreported)
+
+    def snapshot(self) -> dict[str, object]:
+        desk = self.desk
+        return {
+            "epoch": self.epoch,
+            "trades": len(desk.trades),
+            "open_trades": desk.open_trades,
+            "not_final": len(desk.open),
+            "in_doubt": desk.in_doubt,
+            "unreported": self._dispatch.unreported,
+            "halted": desk.halted,
+            "draining": self.scout.draining,
+            "claims": len(desk.claims),
+            "free": {venue: desk.free(venue) for venue in self.settings.venues},
+            "reserved": dict(desk.reserved),
+            "keys": self.ring.snapshot(self._clock.now()),
+            "books": len(self.scout.books),
+            "lag_us": self.scout.lag // 1000,
+            "crossings": self.scout.seen,
+            "sent": self.gateway.sent,
+            "strangers": self._translator.strangers,
+            "stages": self.stages.snapshot(),
+            "journal_seq": self._memory.seq,
+            "failed": type(self._failed).__name__ if self._failed is not None else "",
+        }

@@ -1,0 +1,112 @@
+"""The key leases that an executor holds: spent locally, reported with the next request, perishable.
+
+One lease a venue. What is spent between the report and the arrival of the next lease is carried over and taken off the
+new one, so that nothing is spent twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from messages.leases import KeysGranted, WantKeys
+from messages.units import Nanos
+
+
+@dataclass(slots=True)
+class _Lease:
+    number: int
+    key: str
+    opening: int
+    closing: int
+    opening_until: Nanos
+    closing_until: Nanos
+    opened: int = 0
+    closed: int = 0
+    reported_opened: int = 0
+    reported_closed: int = 0
+
+
+class KeyRing:
+    """`spend` is on the way of every order and waits for nobody."""
+
+    def __init__(self, holder: str) -> None:
+        self._holder = holder
+        self._leases: dict[str, _Lease] = {}
+        self._rate_limited: dict[str, int] = {}
+        self._unauthorised: dict[str, int] = {}
+
+    def granted(self, grant: KeysGranted, now: Nanos) -> None:
+        old = self._leases.get(grant.venue)
+        if old is not None and grant.lease <= old.number and old.closing_until > now:
+            return  # a late copy; an owner that lost its memory would begin again below, after expiry
+        lease = _Lease(
+            number=grant.lease,
+            key=grant.key,
+            opening=grant.opening,
+            closing=grant.closing,
+            opening_until=Nanos(now + grant.opening_for),
+            closing_until=Nanos(now + grant.closing_for),
+        )
+        if old is not None:
+            lease.opened = old.opened - old.reported_opened
+            lease.closed = old.closed - old.reported_closed
+        self._leases[grant.venue] = lease
+
+    def opening_left(self, venue: str, now: Nanos) -> int:
+        lease = self._leases.get(venue)
+        if lease is None or now >= lease.opening_until:
+            return 0
+        return max(0, lease.opening - lease.opened)
+
+    def spend(self, venue: str, now: Nanos, *, closing: bool) -> str | None:
+        """The key to send with, or None where no lease pays for it. Closing may use both budgets, opening only its own."""
+        lease = self._leases.get(venue)
+        if lease is None:
+            return None
+        if closing and now < lease.closing_until and lease.closed < lease.closing:
+            lease.closed += 1
+            return lease.key
+        if now < lease.opening_until and lease.opened < lease.opening:
+            lease.opened += 1
+            return lease.key
+        return None
+
+    def key(self, venue: str) -> str | None:
+        """The key for reads, which have a budget of their own."""
+        lease = self._leases.get(venue)
+        return lease.key if lease is not None else None
+
+    def met(self, venue: str, *, rate_limited: bool = False, unauthorised: bool = False) -> None:
+        if rate_limited:
+            self._rate_limited[venue] = self._rate_limited.get(venue, 0) + 1
+        if unauthorised:
+            self._unauthorised[venue] = self._unauthorised.get(venue, 0) + 1
+
+    def want(self, venue: str, epoch: int) -> WantKeys:
+        """The report of what was spent, which asks for the next budget."""
+        lease = self._leases.get(venue)
+        number = opened = closed = 0
+        if lease is not None:
+            number, opened, closed = lease.number, lease.opened, lease.closed
+            lease.reported_opened, lease.reported_closed = opened, closed
+        return WantKeys(
+            holder=self._holder,
+            epoch=epoch,
+            venue=venue,
+            lease=number,
+            opened=opened,
+            closed=closed,
+            rate_limited=self._rate_limited.pop(venue, 0),
+            unauthorised=self._unauthorised.pop(venue, 0),
+        )
+
+    def snapshot(self, now: Nanos) -> dict[str, object]:
+        return {
+            venue: {
+                "key": lease.key,
+                "lease": lease.number,
+                "opening_left": self.opening_left(venue, now),
+                "closing_left": lease.closing - lease.closed if now < lease.closing_until else 0,
+            }
+            for venue, lease in self._leases.items()
+        }
