@@ -70,6 +70,7 @@ def step(trade: Trade, event: Event) -> tuple[Trade, Commands]:
     state = trade.state_of(event.order)
     if state is None:
         return trade, ()
+    before = trade
     commands: Commands = ()
     match event:
         case Rested():
@@ -91,6 +92,8 @@ def step(trade: Trade, event: Event) -> tuple[Trade, Commands]:
                 trade = _put(trade, state, ask_after=_later(trade, state, event.at))
         case LookUpFailed():
             pass  # the sweep asks again; silence is no answer
+    if trade.proven and any(known.phase is Phase.DOUBT for known in before.orders):
+        trade = _resume(trade, event.at)
     trade, more = _settle(trade, event.at)
     return trade, commands + more
 
@@ -130,11 +133,10 @@ def _ended(trade: Trade, state: OrderState, event: Ended) -> Trade:
         return _put(trade, state, reported=reported) if reported != state.reported else trade
     killed_unfilled = event.how is EndKind.KILLED and reported == 0
     unsure = killed_unfilled and state.reposts and not state.landed and not terms.kill_consumes
-    if unsure and event.at < state.posted_at + terms.late_arrival:
+    if unsure and event.at < _fence(trade, state):
         # this may be the answer to our re-post alone: where a killed order does not use up its identity,
         # the first request may still arrive
-        ask = Nanos(state.posted_at + terms.late_arrival)
-        return _put(trade, state, phase=Phase.DOUBT, repost_useless=True, ask_after=ask)
+        return _put(trade, state, **_doubted(state, event.at), repost_useless=True, ask_after=_fence(trade, state))
     if state.proven and reported:
         trade = _mishap(trade, Trouble.LATE, state.order.leg, event.at)
     return _put(
@@ -184,27 +186,32 @@ def _filled(trade: Trade, state: OrderState, fill: Fill, at: Nanos) -> Trade:
 
 
 def _refused(trade: Trade, state: OrderState, event: Refused) -> Trade:
-    trade = _mishap(trade, TROUBLE_OF.get(event.reason, Trouble.REFUSED), state.order.leg, event.at)
-    if state.proven or state.landed:
+    if state.proven or state.phase is Phase.RESTING:
         return trade
+    trade = _mishap(trade, TROUBLE_OF.get(event.reason, Trouble.REFUSED), state.order.leg, event.at)
+    if state.landed:
+        # refused, and yet something of it was seen: neither word is the last
+        return _put(trade, state, **_doubted(state, event.at))
     if event.repost:
         # only the copy was refused; of the first request it proves nothing
         useless = event.reason is not Refusal.RATE_LIMIT
         ask = _later(trade, state, event.at)
-        return _put(trade, state, phase=Phase.DOUBT, repost_useless=useless or state.repost_useless, ask_after=ask)
+        useless = useless or state.repost_useless
+        return _put(trade, state, **_doubted(state, event.at), repost_useless=useless, ask_after=ask)
     return _put(trade, state, phase=Phase.DONE, refused=event.reason)
 
 
 def _landed(trade: Trade, state: OrderState, at: Nanos) -> tuple[Trade, Commands]:
-    if state.how is not None:
-        return trade, ()
-    trade = _put(trade, state, phase=Phase.DOUBT, landed=True, absent=False, asked=0, ask_after=_first(trade, at))
+    if state.how is not None or (state.landed and state.phase is not Phase.SENT):
+        return trade, ()  # known already, and being asked about
+    changes = _doubted(state, at) | {"landed": True, "absent": False, "refused": None}
+    trade = _put(trade, state, **changes, asked=0, ask_after=_first(trade, at))
     return trade, (LookUp(order=state.order),)
 
 
 def _lost(trade: Trade, state: OrderState, event: Lost) -> tuple[Trade, Commands]:
-    if state.proven:
-        return trade, ()
+    if state.proven or state.phase is Phase.RESTING or event.at <= state.doubted_at:
+        return trade, ()  # the venue has shown it meanwhile, or it is being asked about already
     trade = _mishap(trade, event.trouble, state.order.leg, event.at)
     trade = _put(trade, state, phase=Phase.DOUBT, doubted_at=event.at, asked=0, ask_after=_first(trade, event.at))
     return trade, (LookUp(order=state.order),)
@@ -213,8 +220,7 @@ def _lost(trade: Trade, state: OrderState, event: Lost) -> tuple[Trade, Commands
 def _absent(trade: Trade, state: OrderState, event: Absent) -> tuple[Trade, Commands]:
     if state.phase is not Phase.DOUBT or state.landed:
         return trade, ()
-    terms = trade.terms[state.order.leg]
-    if event.as_of >= state.posted_at + terms.late_arrival:
+    if event.as_of >= _fence(trade, state):
         return _put(trade, state, phase=Phase.DONE, absent=True), ()
     if not _repost_wanted(trade, state):
         return trade, ()
@@ -232,11 +238,10 @@ def _repost_wanted(trade: Trade, state: OrderState) -> bool:
     if order.time_in_force is not TimeInForce.IOC:
         return False
     nets = trade.nets
-    others = [net for leg, net in enumerate(nets) if leg != order.leg]
-    lot = max(t.lot for t in trade.terms)
-    if order.side is Side.BUY:
-        return min(others) - nets[order.leg] >= lot
-    return nets[order.leg] - min(others) >= lot
+    low = min((net for leg, net in enumerate(nets) if leg != order.leg), default=nets[order.leg])
+    gap = low - nets[order.leg] if order.side is Side.BUY else nets[order.leg] - low
+    # more than half of it must be wanted, or executing it would leave the legs further apart than they are
+    return gap >= max(t.lot for t in trade.terms) and 2 * gap > order.quantity
 
 
 # Time, quotes, restarts
@@ -248,6 +253,8 @@ def _woke(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
         if at < state.ask_after or (state.proven and state.settled):
             continue
         changes: dict[str, Any] = {"asked": state.asked + 1, "ask_after": _later(trade, state, at)}
+        if state.phase is Phase.RESTING and at < state.order.expires_at <= changes["ask_after"]:
+            changes = {"asked": 0, "ask_after": state.order.expires_at}  # its cancel must not wait for a slow poll
         if state.proven:
             commands.append(FetchFills(order=state.order))
         elif state.phase is Phase.RESTING and state.order.expires_at and at >= state.order.expires_at:
@@ -260,14 +267,21 @@ def _woke(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
         trade = _put(trade, state, **changes)
     if trade.quotes_asked_at and at - trade.quotes_asked_at > QUOTES_LATE:
         trade = trade.model_copy(update={"quotes_asked_at": Nanos(0)})
-    doubted = [s for s in trade.orders if not s.proven and s.doubted_at]
-    for state in doubted:
-        most = trade.terms[state.order.leg].late_arrival + trade.bounds.deadline
-        if at - state.doubted_at > most and not trade.escalated:
-            trade, more = _escalate(trade, at, f"order {state.order.order} could not be proved in time")
-            return trade, tuple(commands) + more
+    stuck = _stuck(trade, at)
+    if stuck is not None and not trade.escalated:
+        trade, more = _escalate(trade, at, f"order {stuck.order.order} could not be proved in time")
+        return trade, tuple(commands) + more
     trade, more = _settle(trade, at)
     return trade, tuple(commands) + more
+
+
+def _stuck(trade: Trade, at: Nanos) -> OrderState | None:
+    """An order that has gone without proof for too long, be it in doubt or resting beyond its time."""
+    for state in trade.orders:
+        since = max(state.posted_at, state.doubted_at, state.order.expires_at)
+        if not state.proven and at - since > trade.terms[state.order.leg].late_arrival + trade.bounds.deadline:
+            return state
+    return None
 
 
 def _restarted(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
@@ -284,6 +298,8 @@ def _restarted(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
 
 
 def _quoted(trade: Trade, quoted: Quoted) -> tuple[Trade, Commands]:
+    if not trade.quotes_asked_at:
+        return trade, ()  # nobody waits for these: asked twice, or asked before a restart
     trade = trade.model_copy(update={"quotes_asked_at": Nanos(0)})
     if trade.escalated or not trade.proven or trade.balanced or not _out_of_balance(trade):
         return _settle(trade, quoted.at)
@@ -323,6 +339,14 @@ def _settle(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
     if trade.escalated or trade.quotes_asked_at or at < trade.next_rung_at:
         return trade, ()
     return trade.model_copy(update={"quotes_asked_at": at}), (AskQuotes(trade=trade.trade),)
+
+
+def _resume(trade: Trade, at: Nanos) -> Trade:
+    """Doubt is over. While it lasted nothing could be done, so a recovery's deadline counts from here."""
+    if not _out_of_balance(trade):
+        return trade
+    span = trade.spans[-1].model_copy(update={"resumed_at": at})
+    return trade.model_copy(update={"spans": (*trade.spans[:-1], span)})
 
 
 def _out_of_balance(trade: Trade) -> bool:
@@ -366,6 +390,16 @@ def _later(trade: Trade, state: OrderState, at: Nanos) -> Nanos:
     return Nanos(at + min(trade.bounds.ask_first << min(state.asked, 16), trade.bounds.ask_most))
 
 
+def _fence(trade: Trade, state: OrderState) -> Nanos:
+    """After it nothing of the order can arrive: it may have left as late as its window allowed."""
+    return Nanos(state.posted_at + trade.bounds.send_window + trade.terms[state.order.leg].late_arrival)
+
+
+def _doubted(state: OrderState, at: Nanos) -> dict[str, Any]:
+    """Into doubt, since when it was first doubted."""
+    return {"phase": Phase.DOUBT, "doubted_at": state.doubted_at if state.phase is Phase.DOUBT else at}
+
+
 def _mishap(trade: Trade, trouble: Trouble, leg: int, at: Nanos) -> Trade:
     if any(m.trouble is trouble and m.leg == leg for m in trade.mishaps):
         return trade
@@ -373,6 +407,8 @@ def _mishap(trade: Trade, trouble: Trouble, leg: int, at: Nanos) -> Trade:
 
 
 def _put(trade: Trade, state: OrderState, **changes: Any) -> Trade:
+    if all(getattr(state, name) == value for name, value in changes.items()):
+        return trade  # nothing that was not known: nothing to journal
     after = state.model_copy(update=changes)
     orders = tuple(after if s.order.order == state.order.order else s for s in trade.orders)
     return trade.model_copy(update={"orders": orders})

@@ -18,7 +18,7 @@ from messages.base import Message
 from messages.orders import EndKind, Fill, Order, Settlement
 from messages.reasons import Refusal, Trouble
 from messages.trades import Bounds, LegTerms, Opened
-from messages.units import Money, Nanos, Quantity, Side
+from messages.units import ONE_DOLLAR, Money, Nanos, Quantity, Side
 
 
 class Phase(StrEnum):
@@ -97,6 +97,8 @@ class Span(Message):
     proved_at: Nanos
     able_at: Nanos
     """Later than `proved_at` where only a sale of tokens that had yet to settle could help."""
+    resumed_at: Nanos = Nanos(0)
+    """When an order of the recovery that had been in doubt was proved; the deadline counts from here."""
     flat_at: Nanos | None = None
 
 
@@ -220,15 +222,16 @@ class Trade(Message):
         return Quantity(max(0, total))
 
 
-def spent_basis(trade: Trade, leg: int) -> Money:
-    """What the leg's buys cost so far by their limits or fills, without fees; for judging losses, not for accounts."""
+def cash_of(trade: Trade) -> Money:
+    """What came in less what went out so far, fees included; for judging losses, not for accounts.
+
+    What is matched but not known one by one is taken at its order's limit, the worst that it can have been.
+    """
     total = 0
     for state in trade.orders:
-        if state.order.leg == leg and state.order.side is Side.BUY:
-            itemised = 0
-            for fill in state.fills:
-                if fill.settlement is not Settlement.REVERSED:
-                    total += fill.price * fill.quantity // 10_000
-                itemised += fill.quantity
-            total += state.order.price * max(0, state.reported - itemised) // 10_000
+        sign = -1 if state.order.side is Side.BUY else 1
+        for fill in state.fills:
+            if fill.settlement is not Settlement.REVERSED:
+                total += sign * fill.price * fill.quantity // ONE_DOLLAR - fill.fee
+        total += sign * state.order.price * max(0, state.reported - state.itemised) // ONE_DOLLAR
     return Money(total)

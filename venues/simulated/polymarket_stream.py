@@ -1,0 +1,258 @@
+"""Polymarket's two sockets: the public market channel, and the user channel that signs in inside its first message."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from venues.simulated.book import Order, Outcome, opposite, own_price
+from venues.simulated.desk import Desk, Stream
+from venues.simulated.exchange import Happening, LevelChanged, Match, OrderChanged, Traded, TradeSettled
+from venues.simulated.polymarket import FAK_TEXT, FOK_TEXT, PolymarketRest
+from venues.simulated.polymarket_book import best_of, book_told
+from venues.simulated.scale import plain
+
+SILENCE_MAX_S = 25.0  # a client that sends no PING for this long is dropped
+KILLED = {"fok_unfilled": FOK_TEXT, "fak_unmatched": FAK_TEXT}
+
+
+def dump(message: object) -> str:
+    return json.dumps(message, separators=(",", ":"))
+
+
+@dataclass(slots=True, eq=False)
+class MarketSubscriber:
+    stream: Stream
+    tokens: set[str] = field(default_factory=set)
+    markets: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True, eq=False)
+class UserSubscriber:
+    stream: Stream
+    account: str
+    markets: set[str] = field(default_factory=set)  # empty: all
+
+
+class PolymarketStreams:
+    def __init__(self, desk: Desk, rest: PolymarketRest) -> None:
+        self.desk, self.rest = desk, rest
+        self.watchers: list[MarketSubscriber] = []
+        self.users: list[UserSubscriber] = []
+        desk.tell = self.tell
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/ws/market", self._market), web.get("/ws/user", self._user)]
+
+    # connections
+
+    async def _open(self, request: web.Request) -> tuple[web.WebSocketResponse, Stream, asyncio.Task[None]]:
+        socket = web.WebSocketResponse(compress=False, max_msg_size=1 << 20)
+        await socket.prepare(request)
+        stream = Stream(self.desk, socket)
+        return socket, stream, asyncio.create_task(stream.write())
+
+    async def _texts(self, socket: web.WebSocketResponse) -> Any:
+        """Texts of the client other than its heartbeat; ends when it has been silent for too long."""
+        subscribed = False
+        while True:
+            message = await socket.receive(timeout=SILENCE_MAX_S)
+            if message.type != WSMsgType.TEXT:
+                return
+            if message.data == "PING" and subscribed:
+                await socket.send_str("PONG")  # at once, even while the data stands still
+                continue
+            try:
+                loaded = json.loads(message.data)
+            except ValueError:
+                loaded = None
+            if not isinstance(loaded, dict):
+                await socket.close(code=1008, message=b"invalid subscription payload")
+                return
+            subscribed = True
+            yield loaded
+
+    async def _market(self, request: web.Request) -> web.StreamResponse:
+        socket, stream, writer = await self._open(request)
+        watcher = MarketSubscriber(stream)
+        self.watchers.append(watcher)
+        try:
+            async for asked in self._texts(socket):
+                self.desk.flush()
+                tokens = [t for t in asked.get("assets_ids") or [] if t in self.rest.tokens]
+                if asked.get("operation") == "unsubscribe":
+                    watcher.tokens.difference_update(tokens)
+                else:
+                    watcher.tokens.update(tokens)
+                    books = [self._book(token) for token in tokens]
+                    if books:
+                        stream.send(dump(books))
+                watcher.markets = {self.rest.tokens[t][0].polymarket.condition_id for t in watcher.tokens}
+        except (TimeoutError, ConnectionError, RuntimeError):
+            pass
+        finally:
+            self.watchers.remove(watcher)
+            writer.cancel()
+        await socket.close()
+        return socket
+
+    async def _user(self, request: web.Request) -> web.StreamResponse:
+        socket, stream, writer = await self._open(request)
+        user: UserSubscriber | None = None
+        try:
+            async for asked in self._texts(socket):
+                self.desk.flush()
+                markets = {str(m).lower() for m in asked.get("markets") or []}
+                if user is None:
+                    account = self._signed_in(asked.get("auth"))
+                    if account is None:
+                        await socket.close(code=1008, message=b"unauthorized")
+                        break
+                    user = UserSubscriber(stream, account, markets)
+                    self.users.append(user)
+                elif asked.get("operation") == "unsubscribe":
+                    user.markets -= markets
+                else:
+                    user.markets |= markets
+        except (TimeoutError, ConnectionError, RuntimeError):
+            pass
+        finally:
+            if user is not None:
+                self.users.remove(user)
+            writer.cancel()
+        await socket.close()
+        return socket
+
+    def _signed_in(self, auth: Any) -> str | None:
+        if not isinstance(auth, dict):
+            return None
+        key = self.rest.keys.get(str(auth.get("apiKey")))
+        if key is None:
+            return None
+        same = hmac.compare_digest(str(auth.get("secret")), key.secret)
+        return key.account if same and hmac.compare_digest(str(auth.get("passphrase")), key.passphrase) else None
+
+    # messages
+
+    def _book(self, token: str) -> dict[str, object]:
+        pair, outcome = self.rest.tokens[token]
+        told = book_told(self.desk.exchange.books[pair.polymarket.condition_id], pair, outcome, self.desk.now())
+        return {"event_type": "book", **told}
+
+    def tell(self, happenings: list[Happening]) -> None:
+        changed: dict[str, list[LevelChanged]] = {}
+        trades: list[Match] = []
+        for happening in happenings:
+            match happening:
+                case LevelChanged(market=market):
+                    changed.setdefault(market, []).append(happening)
+                case Traded(match=match):
+                    trades.append(match)
+                    self._trade(match, "matched", happening.at_ns)
+                case TradeSettled(match=match, settlement=settlement):
+                    self._trade(match, settlement, happening.at_ns)
+                case OrderChanged():
+                    self._order(happening)
+        for market, changes in changed.items():
+            self._price_changes(market, changes)
+        for match in trades:
+            self._last_trade(match)
+
+    def _to_watchers(self, market: str, text: str) -> None:
+        for watcher in self.watchers:
+            if market in watcher.markets:
+                watcher.stream.send(text)
+
+    def _watched(self, market: str) -> bool:
+        return any(market in watcher.markets for watcher in self.watchers)
+
+    def _price_changes(self, market: str, changes: list[LevelChanged]) -> None:
+        if not self._watched(market):
+            return
+        book, pair = self.desk.exchange.books[market], self.rest.by_condition[market]
+        last = {(change.side, change.price): change for change in changes}
+        entries: list[dict[str, str]] = []
+        outcomes: tuple[Outcome, Outcome] = ("yes", "no")
+        now_ns = self.desk.now()
+        for outcome in outcomes:
+            best_bid, best_ask = best_of(book, outcome)
+            digest = str(book_told(book, pair, outcome, now_ns)["hash"])
+            token = pair.polymarket.token(outcome)
+            for side, price in last:
+                own_side = side if outcome == "yes" else opposite(side)
+                entries.append(
+                    {
+                        "asset_id": token, "price": plain(own_price(outcome, price), 4),
+                        "size": plain(book.size(side, price), 6), "side": "BUY" if own_side == "bid" else "SELL",
+                        "hash": digest, "best_bid": best_bid, "best_ask": best_ask,
+                    }
+                )  # fmt: skip
+        message = {
+            "event_type": "price_change", "market": market, "price_changes": entries,
+            "timestamp": str(now_ns // 1_000_000),
+        }  # fmt: skip
+        self._to_watchers(market, dump(message))
+
+    def _last_trade(self, match: Match) -> None:
+        if not self._watched(match.market):
+            return
+        spec, taker = self.rest.by_condition[match.market].polymarket, match.taker
+        message = {
+            "event_type": "last_trade_price", "asset_id": spec.token(taker.outcome), "market": match.market,
+            "price": plain(own_price(taker.outcome, match.yes_price), 4), "side": taker.action.upper(),
+            "size": plain(match.quantity, 6), "fee_rate_bps": "0", "timestamp": str(match.at_ns // 1_000_000),
+        }  # fmt: skip
+        self._to_watchers(match.market, dump(message))
+        for token in (spec.yes_token, spec.no_token):
+            text = dump(self._book(token))
+            for watcher in self.watchers:
+                if token in watcher.tokens:
+                    watcher.stream.send(text)
+
+    def _to_users(self, order: Order, message: dict[str, Any]) -> None:
+        def streams() -> Iterable[Stream]:
+            return [
+                user.stream
+                for user in self.users
+                if user.account == order.account and (not user.markets or order.market in user.markets)
+            ]
+
+        self.desk.deliver(order.wire_id, dump(message), streams)
+
+    def _trade(self, match: Match, settlement: str, at_ns: int) -> None:
+        for fill in match.fills:
+            if self.desk.exchange.accounts[fill.order.account].unlimited:
+                continue
+            told = self.rest.trade_told(match, fill, "", settlement)
+            owner = self.rest.owner_of(fill.order.account)[0]
+            message = {
+                "event_type": "trade", "type": "TRADE", **told, "trade_owner": owner, "matchtime": told["match_time"],
+                "last_update": str(at_ns // 1_000_000_000), "timestamp": str(at_ns // 1_000_000),
+            }  # fmt: skip
+            self._to_users(fill.order, message)
+
+    def _order(self, happening: OrderChanged) -> None:
+        order, state = happening.order, happening.state
+        told = self.rest.order_told(order)
+        killed = KILLED.get(happening.reason)
+        if killed is not None:
+            status, matched = f"CANCELED_{killed}", ""
+        else:
+            words = {"live": "LIVE", "matched": "MATCHED"}
+            status, matched = words.get(state.status, "CANCELED"), plain(state.matched, 6)
+            if happening.reason == "ExpiryCancel":
+                status = "CANCELED_EXPIRED_ORDER"
+            elif happening.reason == "MarginCancel":
+                status = "CANCELED_NOT_ENOUGH_BALANCE"
+        message = {
+            "event_type": "order", "type": happening.kind.upper(), **told, "status": status, "size_matched": matched,
+            "order_owner": told["owner"], "created_at": "" if killed else str(told["created_at"]),
+            "timestamp": str(happening.at_ns // 1_000_000),
+        }  # fmt: skip
+        self._to_users(order, message)
