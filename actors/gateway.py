@@ -24,6 +24,7 @@ from messages.orders import (
     Filled,
     FillSeen,
     LookUp,
+    LookUpFailed,
     Order,
     OrderReport,
     Refused,
@@ -61,7 +62,9 @@ class Gateway:
         """Venues whose executions are told on the YES scale."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[str] = set()
-        self._prepared: dict[str, Prepared] = {}
+        self._prepared: dict[str, tuple[Trading, Prepared]] = {}
+        self._known: set[tuple[str, str]] = set()
+        """Markets whose metadata has come; before that an order of theirs cannot be named to its venue."""
         self.sent = 0
 
     async def open(self) -> None:
@@ -75,6 +78,7 @@ class Gateway:
 
     def load(self, venue: str, markets: Iterable[Market]) -> None:
         known = tuple(markets)
+        self._known.update((venue, market.market) for market in known)
         for adapter in self._adapters.get(venue, {}).values():
             adapter.load(known)
 
@@ -86,12 +90,10 @@ class Gateway:
 
     def prepare(self, order: Order) -> str:
         """Sign the order; the identity under which the venue will know it."""
-        prepared = self.reader(order.venue).prepare(order)
-        self._prepared[order.order] = prepared
+        adapter = self.reader(order.venue)
+        prepared = adapter.prepare(order)
+        self._prepared[order.order] = (adapter, prepared)
         return prepared.wire
-
-    def identify(self, order: Order) -> str:
-        return self.reader(order.venue).identify(order)
 
     # Performing
 
@@ -110,7 +112,7 @@ class Gateway:
 
     async def _submit(self, order: Order) -> None:
         adapter = await self._paid(order)
-        prepared = self._prepared.pop(order.order, None)
+        signer, prepared = self._prepared.pop(order.order, (None, None))
         now = self._clock.now()
         if adapter is None or now > order.not_after:
             why = "no key lease pays for it" if adapter is None else "too late: it was not sent"
@@ -118,7 +120,8 @@ class Gateway:
             self._heard(Refused(order=order.order, at=now, reason=reason, text=why))
             return
         self.sent += 1
-        answer = await adapter.submit(prepared or adapter.prepare(order))
+        # a body names the key that sends it; the identity is the same whichever key that is
+        answer = await adapter.submit(prepared if prepared and signer is adapter else adapter.prepare(order))
         reach("after-answer")
         self._met(order.venue, answer)
         self._heard(answer)
@@ -138,6 +141,8 @@ class Gateway:
     def repost(self, command: Repost, forbidden: str) -> None:
         """Send the identical bytes again as a look-up, unless executing it now would break a rule."""
         order = command.order
+        if not forbidden and (order.venue, order.market) not in self._known:
+            forbidden = f"no metadata of {order.market} yet"
         if forbidden:
             self._heard(Withheld(order=order.order, at=self._clock.now(), text=forbidden))
             return
@@ -160,6 +165,10 @@ class Gateway:
         self._once(f"look {order.order}", self._look_up(order, venue_order))
 
     async def _look_up(self, order: Order, venue_order: str | None) -> None:
+        if (order.venue, order.market) not in self._known:
+            text = f"no metadata of {order.market} yet"
+            self._heard(LookUpFailed(order=order.order, at=self._clock.now(), text=text))
+            return
         answer = await self.reader(order.venue).look_up(order, venue_order)
         if isinstance(answer, Rested | Ended):
             await self._fills(order, answer.venue_order)
@@ -170,6 +179,8 @@ class Gateway:
         self._once(f"cancel {order.order}", self._cancel(order, venue_order))
 
     async def _cancel(self, order: Order, venue_order: str | None) -> None:
+        if (order.venue, order.market) not in self._known:
+            return
         self._heard(await self.reader(order.venue).cancel(order, venue_order))
 
     def fetch_fills(self, command: FetchFills, venue_order: str | None) -> None:
@@ -177,6 +188,8 @@ class Gateway:
         self._once(f"fills {order.order}", self._fills(order, venue_order))
 
     async def _fills(self, order: Order, venue_order: str | None) -> None:
+        if (order.venue, order.market) not in self._known:
+            return
         page = await self.reader(order.venue).fills_since("", (order, venue_order))
         if isinstance(page, Failed):
             self._ring.met(order.venue, rate_limited=page.rate_limited, unauthorised=page.unauthorised)

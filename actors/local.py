@@ -389,6 +389,7 @@ class Seat:
         clock: Clock,
         ended: Callable[[str], None],
         beat_every: Nanos = SECOND,
+        pulse: Callable[[int], None] | None = None,
     ) -> None:
         self.shell = shell
         self.place = shell.place
@@ -399,6 +400,7 @@ class Seat:
         self.last_error = ""
         self._ended = ended
         self._beat_every = beat_every / SECOND
+        self._pulse = pulse
         self._lag_s = 0.0
         self._heart: asyncio.Task[None] | None = None
         self.post = Post(self.place.name, self.place.epoch, fenced=lambda why: ended(f"fenced: {why}"))
@@ -441,6 +443,8 @@ class Seat:
         loop = asyncio.get_running_loop()
         while True:
             self.beat += 1
+            if self._pulse is not None:
+                self._pulse(self.beat)
             self.picture = json.dumps(self.look(), default=str)
             due = loop.time() + self._beat_every
             await asyncio.sleep(self._beat_every)

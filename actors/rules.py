@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from actors.shell import Clock
 from configs.pairs import load_pairs
-from configs.settings import Dialect, Settings, VenueSettings, millis, money, price
+from configs.settings import Dialect, Settings, millis, money, price
 from core.checks import Limits
 from core.detect import SizingLimits
 from messages.markets import FeeFormula, FeeSchedule, Pair
 from messages.trades import Bounds, LegTerms
 from messages.units import CENT, CONTRACT, SECOND, Money, Nanos, Outcome, Quantity
-from venues.factory import trading
-from venues.port import Capabilities, Trading
+from venues.factory import capabilities, trading
+from venues.port import Trading
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -63,28 +63,6 @@ def bounds_of(settings: Settings) -> Bounds:
     )
 
 
-def capabilities_of(venue: VenueSettings) -> Capabilities:
-    """What each dialect's outcome policy can prove; `docs/outcomes/` says why."""
-    late = millis(venue.late_arrival_ms)
-    if venue.dialect is Dialect.KALSHI:
-        return Capabilities(
-            repost_proves=True,
-            kill_consumes=True,
-            late_arrival=late,
-            sells_after_settlement=False,
-            reversible=False,
-            nets=True,
-        )
-    return Capabilities(
-        repost_proves=True,
-        kill_consumes=False,
-        late_arrival=late,
-        sells_after_settlement=True,
-        reversible=True,
-        nets=False,
-    )
-
-
 def policy_of(settings: Settings) -> dict[str, LegTerms]:
     """A template of terms by venue; `core.intent.terms_of` puts each market's own rules in."""
     unknown_fees = FeeSchedule(
@@ -92,7 +70,7 @@ def policy_of(settings: Settings) -> dict[str, LegTerms]:
     )
     templates = {}
     for name, venue in settings.venues.items():
-        able = capabilities_of(venue)
+        able = capabilities(venue)
         templates[name] = LegTerms(
             venue=name,
             market="",
@@ -129,6 +107,6 @@ def yes_scale_of(settings: Settings) -> frozenset[str]:
 def adapters_of(settings: Settings, clock: Clock) -> dict[str, dict[str, Trading]]:
     """One adapter a key; all of a venue's speak for the same account."""
     return {
-        name: {key.name: trading(name, venue, key, clock, capabilities_of(venue)) for key in venue.keys}
+        name: {key.name: trading(name, venue, key, clock) for key in venue.keys}
         for name, venue in settings.venues.items()
     }

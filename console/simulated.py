@@ -39,6 +39,8 @@ class SimulatedVenues:
 
     settings: Settings
     run_directory: Path
+    extra: tuple[str, ...] = ()
+    """Further arguments of the venue processes."""
     running: dict[str, _Running] = field(default_factory=dict)
 
     async def __aenter__(self) -> SimulatedVenues:
@@ -71,6 +73,7 @@ class SimulatedVenues:
         ]
         if sim.tape:
             command += ["--tape", sim.tape, "--from", sim.tape_from, "--to", sim.tape_to, "--speed", str(sim.tape_speed)]
+        command += self.extra
         log = self.run_directory / "logs" / f"venue-{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))

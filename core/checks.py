@@ -8,15 +8,16 @@ opportunity is sized again and the rows that depend on its size run again. A row
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 from typing import Generic, TypeVar
 
+from core.ledger import most_taken
 from core.units import cents, contracts, dollars, on_grid
 from messages.books import Book
 from messages.markets import Market, VenueMode
 from messages.opportunities import CheckOutcome, CheckResult, Opportunity, PlannedLeg
 from messages.reasons import Reason
-from messages.units import CONTRACT, Money, Nanos, Outcome, Price, Quantity
+from messages.units import CENT, CONTRACT, Money, Nanos, Outcome, Price, Quantity
 
 T = TypeVar("T")
 Key = tuple[str, str]
@@ -30,10 +31,11 @@ class Approved(Generic[T]):
 
     value: T
     results: tuple[CheckResult, ...]
-    permit: object = field(repr=False, compare=False, default=None)
+    permit: InitVar[object] = None
+    """Given once and not kept, so that a copy with another value is refused too."""
 
-    def __post_init__(self) -> None:
-        if self.permit is not _only_here:
+    def __post_init__(self, permit: object) -> None:
+        if permit is not _only_here:
             raise TypeError("only core/checks.py approves")
 
 
@@ -112,6 +114,7 @@ def check(
     opportunity: Opportunity, view: View, resize: Callable[[Quantity], Opportunity]
 ) -> Approved[Opportunity] | Denied:
     """Run the column. `resize` sizes the same crossing again under a smaller bound."""
+    caps: dict[str, str] = {}
     for _ in range(len(COLUMN)):
         results: list[CheckResult] = []
         capped: Cap | None = None
@@ -119,25 +122,31 @@ def check(
             answer = row(opportunity, view)
             if isinstance(answer, Cap) and 0 < answer.quantity < opportunity.quantity:
                 capped = answer
+                caps[name] = answer.text
                 break
             if isinstance(answer, Cap):
                 answer = No(CAP_REASON[name], answer.text)
             if isinstance(answer, No):
                 results.append(CheckResult(check=name, outcome=CheckOutcome.FAILED, text=answer.text))
                 return Denied(answer.reason, tuple(results), opportunity)
-            outcome = CheckOutcome.NOT_CONFIGURED if answer is NOT_CONFIGURED else CheckOutcome.PASSED
-            results.append(
-                CheckResult(check=name, outcome=outcome, text="" if answer is NOT_CONFIGURED else answer or "")
-            )
+            results.append(_passed(name, answer, caps.get(name)))
         if capped is None:
             return Approved(opportunity, tuple(results), _only_here)
         smaller = resize(capped.quantity)
-        if smaller.quantity > capped.quantity or smaller.quantity >= opportunity.quantity:
+        if not 0 < smaller.quantity <= capped.quantity < opportunity.quantity:
             result = CheckResult(check=name, outcome=CheckOutcome.FAILED, text=capped.text)
             return Denied(CAP_REASON[name], (*results, result), opportunity)
         opportunity = smaller
     result = CheckResult(check="caps", outcome=CheckOutcome.FAILED, text="the caps did not come to rest")
     return Denied(Reason.SIZE_INSANE, (result,), opportunity)
+
+
+def _passed(name: str, answer: str | None, cap: str | None) -> CheckResult:
+    if answer is NOT_CONFIGURED:
+        return CheckResult(check=name, outcome=CheckOutcome.NOT_CONFIGURED)
+    if cap is not None:
+        return CheckResult(check=name, outcome=CheckOutcome.CAPPED, text=cap)
+    return CheckResult(check=name, outcome=CheckOutcome.PASSED, text=answer or "")
 
 
 # The rows. Each returns None (passed), a text (passed, with a remark), `No`, `Cap` or `NOT_CONFIGURED`.
@@ -169,7 +178,7 @@ def _in_flight(opportunity: Opportunity, view: View) -> Answer:
     return None
 
 
-def _halted(opportunity: Opportunity, view: View) -> Answer:
+def _halted(_: Opportunity, view: View) -> Answer:
     if view.halted:
         return No(Reason.HALTED, view.halted)
     if view.draining:
@@ -210,6 +219,8 @@ def _fees(opportunity: Opportunity, view: View) -> Answer:
 
 
 def _profit(opportunity: Opportunity, view: View) -> Answer:
+    if not opportunity.quantity:
+        return None  # nothing to judge; the next row says why
     net = opportunity.net
     figures = f"gross {dollars(opportunity.gross)} − fees {dollars(opportunity.fees)} = {dollars(net)}"
     if net <= 0:
@@ -222,9 +233,9 @@ def _profit(opportunity: Opportunity, view: View) -> Answer:
     return figures
 
 
-def _liquidity(opportunity: Opportunity, view: View) -> Answer:
+def _liquidity(opportunity: Opportunity, _: View) -> Answer:
     if opportunity.quantity < CONTRACT:
-        return No(Reason.NO_LIQUIDITY, "less than one contract on the books")
+        return No(Reason.NO_LIQUIDITY, "the books do not hold the smallest piece that all legs can order")
     return None
 
 
@@ -259,7 +270,8 @@ def _sanity(opportunity: Opportunity, view: View) -> Answer:
 def _capital(opportunity: Opportunity, view: View) -> Answer:
     needs: dict[str, int] = {}
     for leg in opportunity.legs:
-        needs[leg.venue] = needs.get(leg.venue, 0) + dearest(leg)
+        market = view.markets[(leg.venue, leg.market)]
+        needs[leg.venue] = needs.get(leg.venue, 0) + dearest(leg, market)
     for venue, need in needs.items():
         free = view.free(venue)
         if need > free:
@@ -268,10 +280,10 @@ def _capital(opportunity: Opportunity, view: View) -> Answer:
     return None
 
 
-def dearest(leg: PlannedLeg) -> Money:
-    """The most that an opening leg can take from the capital: every contract at its limit, and the fee with a margin."""
-    at_limit = max(leg.cost, leg.limit * leg.quantity // 10_000)
-    return Money(at_limit + 2 * leg.fee)
+def dearest(leg: PlannedLeg, market: Market) -> Money:
+    """The most that an opening leg can take from the capital: exactly what its intent will reserve."""
+    spend = Money(leg.cost // CENT * CENT) if market.cash_denominated else None
+    return most_taken(market.fees, leg.limit, leg.quantity, spend)
 
 
 def _share(opportunity: Opportunity, have: int, need: int) -> Quantity:
@@ -291,13 +303,13 @@ def _positions(opportunity: Opportunity, view: View) -> Answer:
     return None
 
 
-def _open_trades(opportunity: Opportunity, view: View) -> Answer:
+def _open_trades(_: Opportunity, view: View) -> Answer:
     if view.open_trades >= view.limits.open_trades_most:
         return No(Reason.TOO_MANY_OPEN, f"{view.open_trades} trades are open")
     return None
 
 
-def _breaker(opportunity: Opportunity, view: View) -> Answer:
+def _breaker(_: Opportunity, _view: View) -> Answer:
     return NOT_CONFIGURED
 
 
@@ -310,13 +322,13 @@ def _cool_down(opportunity: Opportunity, view: View) -> Answer:
 
 
 def _keys(opportunity: Opportunity, view: View) -> Answer:
-    for venue in {leg.venue for leg in opportunity.legs}:
+    for venue in dict.fromkeys(leg.venue for leg in opportunity.legs):
         if view.keys(venue) < sum(1 for leg in opportunity.legs if leg.venue == venue):
             return No(Reason.KEYS, f"no key lease at {venue} pays for another opening order")
     return None
 
 
-def _lag(opportunity: Opportunity, view: View) -> Answer:
+def _lag(_: Opportunity, view: View) -> Answer:
     if view.lag > view.limits.loop_lag_most:
         return No(Reason.CPU_LAG, f"this process was {view.lag // 1_000_000} ms late")
     return None

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from core.flights import NEVER, not_before, proved_failure, released_at, why_released
+from core.flights import NEVER, not_before, refused, released_at, why_released
 from core.ledger import Accounts, booked, committed
 from core.machine import open_trade, step
 from core.trade import OrderState, Trade
@@ -19,7 +19,7 @@ from messages.base import Command, Event, Message, body_of
 from messages.control import Halt, Resume
 from messages.leases import Booked, CapitalGranted, ClaimsGranted, CooldownsSet, Cooled, Flight
 from messages.orders import Named, OrderReport, Submit
-from messages.trades import CursorMoved, Hashed, Opened, Quoted, Restarted, Woke
+from messages.trades import CursorMoved, Opened, Quoted, Restarted, Woke
 from messages.units import Money, Nanos, Outcome, Quantity
 
 Key = tuple[str, str]
@@ -58,6 +58,9 @@ class Desk:
         self.committed: dict[str, dict[str, Money]] = {}
         self.reserved: dict[str, int] = {}
         self.flights: dict[Key, str] = {}
+        """The trade that holds a market: the first of `holders`."""
+        self.holders: dict[Key, list[str]] = {}
+        """Mostly one; more where a trade that was over fell open again while another one held its market."""
         self.released: dict[Key, Nanos] = {}
         self.cool: dict[Key, Nanos] = {}
         self.refusals: dict[Key, int] = {}
@@ -70,7 +73,7 @@ class Desk:
         """Fold one record. Total: an event that fits nothing changes nothing."""
         applied = Applied()
         match event:
-            case Opened():
+            case Opened() if event.trade not in self.trades:  # its orders may not leave twice
                 trade, commands = open_trade(event)
                 self.number += 1
                 self._moved(applied, seq, None, trade, event.at)
@@ -98,8 +101,6 @@ class Desk:
                 self.halted = f"{event.by}: {event.why}"
             case Resume():
                 self.halted = ""
-            case Hashed():
-                pass
         return applied
 
     def changes(self, event: Message) -> bool:
@@ -169,22 +170,19 @@ class Desk:
         if was == now:
             return
         why = why_released(after)
-        for term in after.terms:
-            key = (term.venue, term.market)
-            if now in (0, NEVER):
-                self.flights[key] = after.trade
-                self.released.pop(key, None)
-            elif self.flights.get(key) in (None, after.trade):
-                self.flights.pop(key, None)
-                self.released[key] = now
+        for key in dict.fromkeys((term.venue, term.market) for term in after.terms):
+            venue, market = key
+            self._hold(key, after.trade, holds=now in (0, NEVER))
+            if now not in (0, NEVER):
+                self.released[key] = Nanos(max(self.released.get(key, 0), now))
                 self._cool(applied, seq, key, after, at)
             applied.flights.append(
                 Flight(
                     seq=seq,
                     trade=after.trade,
                     group=after.opened.opportunity.group,
-                    venue=term.venue,
-                    market=term.market,
+                    venue=venue,
+                    market=market,
                     entered=now in (0, NEVER),
                     why=why,
                     released_at=now,
@@ -192,8 +190,16 @@ class Desk:
                 )
             )
 
+    def _hold(self, key: Key, trade: str, *, holds: bool) -> None:
+        others = [name for name in self.holders.pop(key, []) if name != trade or holds]
+        holders = others if trade in others or not holds else [*others, trade]
+        self.flights.pop(key, None)
+        if holders:
+            self.holders[key], self.flights[key] = holders, holders[0]
+
     def _cool(self, applied: Applied, seq: int, key: Key, trade: Trade, at: Nanos) -> None:
-        rejected = proved_failure(trade)
+        legs = [leg for leg, term in enumerate(trade.terms) if (term.venue, term.market) == key]
+        rejected = any(refused(trade, leg) for leg in legs)
         self.refusals[key] = self.refusals.get(key, 0) + 1 if rejected else 0
         until = not_before(trade.bounds, at, self.refusals[key])
         self.cool[key] = Nanos(max(self.cool.get(key, 0), until))
@@ -259,7 +265,9 @@ class Desk:
             sorted(self.accounts.fees.items()),
             sorted((v, m, o.value, n) for (v, m, o), n in self.accounts.positions.items()),
             sorted(self.reserved.items()),
-            sorted(self.flights.items()),
+            sorted(self.holders.items()),
+            sorted(self.released.items()),
+            sorted(self.refusals.items()),
             sorted(self.cool.items()),
             sorted(self.cursors.items()),
         ):

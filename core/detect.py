@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import gcd, lcm
 
 from core.fees import worst_fee
-from core.units import cost_of, tick_down, whole_lots
+from core.units import cost_of, tick_down
 from messages.books import Book, Levels
 from messages.markets import Market, Pair
 from messages.opportunities import Opportunity, OpportunityKind, PlannedLeg
@@ -82,20 +82,25 @@ class _Side:
 
     def step(self) -> int:
         """The smallest number of contracts that an order at this price can say exactly."""
-        contract = int(CONTRACT)
+        step = lcm(CONTRACT, self.market.lot)
         if not self.market.cash_denominated:
-            return contract
+            return step
         # a sum of whole cents: price (1/10,000 dollar) × contracts must be a multiple of 100
-        return contract * (100 // gcd(self.price, 100))
+        return lcm(step, CONTRACT * (100 // gcd(self.price, 100)))
+
+    def next(self, highest: int) -> bool:
+        """Go on to the next level, where there is one at no more than `highest`."""
+        if self.index + 1 >= len(self.levels) or self.levels[self.index + 1][0] > highest:
+            return False
+        self.index += 1
+        self.left = self.levels[self.index][1]
+        return True
 
     def take(self, quantity: Quantity) -> None:
         self.cost += cost_of(self.price, quantity)
         self.fee += worst_fee(self.market.fees, self.price, quantity)
         self.worst = self.price
         self.left -= quantity
-        while self.left < CONTRACT and self.index + 1 < len(self.levels):
-            self.index += 1
-            self.left = self.levels[self.index][1]
 
 
 def size(
@@ -106,30 +111,39 @@ def size(
     name: str,
     now: Nanos,
 ) -> Opportunity:
-    """The opportunity in a crossing. One that does not pay is sized at its smallest piece, so that its figures can be shown."""
+    """The opportunity in a crossing.
+
+    One that does not pay is sized at its smallest piece, so that its figures can be shown; one whose books or bounds do
+    not even hold that is of size zero. A level that holds less than the smallest piece is passed over: whoever fills
+    there does so at a better price than planned.
+    """
     sides = (
         _Side(books[crossing.yes].yes_asks, markets[crossing.yes]),
         _Side(books[crossing.no].no_asks, markets[crossing.no]),
     )
+    highest = tuple(side.price + side.price * limits.slippage_bps // int(ONE_DOLLAR) for side in sides)
     taken = 0
     while True:
         quantum = lcm(*(side.step() for side in sides))
-        room = min(*(side.left for side in sides), limits.quantity_most - taken)
-        piece = Quantity(room // quantum * quantum)
-        if piece <= 0:
+        if limits.quantity_most - taken < quantum:
             break
-        if not _pays(sides, piece):
-            # a whole level may not pay where its first contracts would not either: fees grow with size only
+        thin = [side.next(most) for side, most in zip(sides, highest, strict=True) if side.left < quantum]
+        if not all(thin):
             break
+        if thin:
+            continue
+        piece = Quantity(min(*(side.left for side in sides), limits.quantity_most - taken) // quantum * quantum)
+        pays = _pays(sides, piece)
+        if not pays and taken:
+            # a whole level does not pay where its first contracts would: fees grow with size only
+            break
+        piece = piece if pays else Quantity(quantum)
         for side in sides:
             side.take(piece)
         taken += piece
-    if not taken:
-        least = lcm(*(side.step() for side in sides))
-        for side in sides:
-            side.take(Quantity(least))
-        taken = least
-    slack = _slack(sides, taken, limits)
+        if not pays:
+            break
+    slack = _slack(sides, taken, limits) if taken else 0
     legs = tuple(
         _leg(side, key, outcome, Quantity(taken), slack, books, limits, now)
         for side, key, outcome in zip(sides, (crossing.yes, crossing.no), (Outcome.YES, Outcome.NO), strict=True)
@@ -152,10 +166,16 @@ def _pays(sides: tuple[_Side, _Side], piece: Quantity) -> bool:
 
 
 def _slack(sides: tuple[_Side, _Side], taken: int, limits: SizingLimits) -> int:
-    """How much worse than planned each leg may fill, in price units: an equal share of what is earned above the minimum."""
-    net = taken - sum(side.cost + side.fee for side in sides)
+    """How much worse than its worst level each leg may fill, in price units.
+
+    An equal share of what is earned above the minimum when all of it fills at the worst level; the fee on it included,
+    which grows by at most its rate with the price.
+    """
+    at_worst = [(Price(side.worst), Quantity(taken), side.market.fees) for side in sides]
+    net = taken - sum(cost_of(price, many) + worst_fee(fees, price, many) for price, many, fees in at_worst)
     spare = net - limits.min_profit * taken // CONTRACT
-    return max(0, spare * int(ONE_DOLLAR) // (len(sides) * taken))
+    rate = 1_000_000 + max(fees.taker_ppm for _, _, fees in at_worst)
+    return max(0, spare * int(ONE_DOLLAR) * 1_000_000 // (len(sides) * taken * rate))
 
 
 def _leg(
@@ -170,14 +190,15 @@ def _leg(
 ) -> PlannedLeg:
     book, market = books[key], side.market
     best = book.asks(outcome)[0][0]
-    bounded = min(side.worst + slack, best + best * limits.slippage_bps // 10_000)
-    limit = tick_down(Price(max(bounded, side.worst)), market.ticks) or Price(side.worst)
+    worst = side.worst or best
+    bounded = min(worst + slack, best + best * limits.slippage_bps // 10_000)
+    limit = tick_down(Price(max(bounded, worst)), market.ticks) or Price(worst)
     return PlannedLeg(
         venue=key[0],
         market=key[1],
         outcome=outcome,
-        limit=Price(max(limit, side.worst)),
-        quantity=whole_lots(quantity, market.lot),
+        limit=Price(max(limit, worst)),
+        quantity=quantity,
         cost=Money(side.cost),
         fee=Money(side.fee),
         best=Price(best),

@@ -8,6 +8,7 @@ error; an escalated trade keeps its markets until a person has looked.
 from __future__ import annotations
 
 from core.trade import Trade
+from messages.orders import Role
 from messages.trades import Bounds
 from messages.units import Nanos
 
@@ -31,6 +32,11 @@ def proved_failure(trade: Trade) -> bool:
     return nothing and any(state.refused is not None for state in trade.orders)
 
 
+def refused(trade: Trade, leg: int) -> bool:
+    """The venue refused to open this leg, whatever became of the others."""
+    return any(s.order.leg == leg and s.order.role is Role.OPEN and s.refused is not None for s in trade.orders)
+
+
 def why_released(trade: Trade) -> str:
     if trade.escalated:
         return "escalated"
@@ -43,7 +49,7 @@ def why_released(trade: Trade) -> str:
 
 def not_before(bounds: Bounds, at: Nanos, refusals: int) -> Nanos:
     """When a market may be opened again after a trade at `at`, given its refusals in a row."""
-    storms = refusals // bounds.reject_storm
+    storms = refusals // bounds.reject_storm if bounds.reject_storm else 0
     if not storms:
         return Nanos(at + bounds.cool_down)
     pause = min(bounds.pause_market << min(storms - 1, 16), PAUSE_MOST)

@@ -11,15 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.trade import Trade, spent_basis
+from core.ledger import most_taken
+from core.trade import Trade, cash_of
 from core.units import tick_down, tick_up, whole_lots
 from core.walk import Walk, walk_asks, walk_bids
 from messages.orders import Order, Role
+from messages.reasons import Refusal
 from messages.trades import LegTerms, Quote, Quoted
 from messages.units import CENT, ONE_DOLLAR, Money, Nanos, Price, Quantity, Side, TimeInForce
 
 PATIENCE = Price(200)
 """How much dearer a completion may be than a sale that still waits for its tokens: 2 cents a contract."""
+SHRINK_MAX = 4
+"""A completion that the free capital does not pay for is cut to its share; rounding may ask for another cut."""
 SLACK = Price(100)
 """Each further immediate attempt accepts a cent worse; the venue still gives the best price there is."""
 
@@ -59,25 +63,30 @@ class _Way:
     worth: int
     """Micro-dollars a contract out of balance, so that ways of different depth compare."""
     loss: int
-    """Expected, in micro-dollars, against what the excess has cost."""
+    """What the whole trade would have lost after it, in micro-dollars: sums over all rungs, so that many small
+    losses cannot exceed a budget that each of them keeps."""
 
 
 def choose(trade: Trade, quoted: Quoted) -> Send | Wait | GiveUp:
     """The next step of a trade that is proved and out of balance."""
     bounds, span, at = trade.bounds, trade.spans[-1], quoted.at
-    if at - max(span.proved_at, span.able_at) > bounds.deadline:
+    if at - max(span.proved_at, span.able_at, span.resumed_at) > bounds.deadline:
         return GiveUp("the deadline passed with exposure left")
     used_up = trade.aggressive >= bounds.aggressive_max
     if used_up and trade.resting >= bounds.resting_max:
         return GiveUp(f"{trade.aggressive} immediate and {trade.resting} resting orders did not end it")
     complete = _complete(trade, quoted)
     unwind = _unwind(trade, quoted)
-    blocked = unwind is not None and at < span.proved_at + bounds.settle_wait and not _sellable(trade, unwind)
-    way = _better(complete, unwind, blocked)
+    unsettled = unwind is not None and not _sellable(trade, unwind)
+    blocked = unsettled and at < span.proved_at + bounds.settle_wait
+    # tried all the same, and refused: only settlement helps, and the rungs are kept for it
+    useless = unsettled and any(s.order.role is Role.UNWIND and s.refused is Refusal.FUNDS for s in trade.orders)
+    way = _better(complete, unwind, blocked or useless)
     if way is None:
         pause = bounds.pause if blocked else Nanos(bounds.pause * 2)
         return Wait(Nanos(at + pause), blocked)
-    orders = tuple(_order(trade, piece, way.role, at, used_up) for piece in way.pieces)
+    slack = _slack(trade, way)
+    orders = tuple(_order(trade, piece, way.role, at, used_up, slack) for piece in way.pieces)
     return Send(orders, resting=used_up)
 
 
@@ -99,7 +108,7 @@ def _complete(trade: Trade, quoted: Quoted) -> _Way | None:
         lacking = whole_lots(Quantity(high - nets[leg]), terms.lot)
         if lacking <= 0:
             continue
-        walk = _affordable(quoted.quotes[leg], terms, lacking, quoted.spendable[leg])
+        walk = _affordable(quoted.quotes[leg], terms, lacking, quoted.spendable[leg], _widest(trade))
         if walk is None:
             return None
         pieces.append(_Piece(leg, Side.BUY, walk))
@@ -107,27 +116,31 @@ def _complete(trade: Trade, quoted: Quoted) -> _Way | None:
     if not pieces:
         return None
     worth = (trade.opened.payout * gap // ONE_DOLLAR - cost) * 1_000_000 // gap
-    return _within_budget(
-        trade, _Way(Role.COMPLETE, tuple(pieces), worth, _basis(trade, gap) - worth * gap // 1_000_000)
-    )
+    return _within_budget(trade, _Way(Role.COMPLETE, tuple(pieces), worth, _loss(trade, Quantity(high), -cost)))
 
 
-def _affordable(quote: Quote, terms: LegTerms, lacking: Quantity, spendable: Money) -> Walk | None:
-    """The walk that the free capital pays for; None below what the venue takes as an order."""
+def _affordable(quote: Quote, terms: LegTerms, lacking: Quantity, spendable: Money, slack: int) -> Walk | None:
+    """The walk that the free capital pays for, `slack` included; None below what the venue takes as an order."""
     if not quote.usable:
         return None
-    walk = walk_asks(quote.asks, lacking, terms.lot, terms.fees)
-    if walk is not None and walk.money + walk.fee > spendable:
-        share = Quantity(walk.quantity * max(0, spendable) // (walk.money + walk.fee))
-        walk = walk_asks(quote.asks, share, terms.lot, terms.fees)
-    if walk is None or (terms.cash_denominated and walk.money // CENT * CENT < terms.min_spend):
-        return None
-    return walk
+    for _ in range(SHRINK_MAX):
+        walk = walk_asks(quote.asks, lacking, terms.lot, terms.fees)
+        if walk is None:
+            return None
+        spend = Money(walk.money // CENT * CENT) if terms.cash_denominated else None
+        if spend is not None and spend < max(CENT, terms.min_spend):
+            return None
+        need = most_taken(terms.fees, Price(min(walk.worst + slack, ONE_DOLLAR)), walk.quantity, spend)
+        if need <= spendable:
+            return walk
+        lacking = Quantity(min(walk.quantity * max(0, spendable) // need, walk.quantity - terms.lot))
+    return None
 
 
 def _unwind(trade: Trade, quoted: Quoted) -> _Way | None:
     nets = trade.nets
-    low, gap = min(nets), max(nets) - min(nets)
+    low = max(0, min(nets))  # what is not held cannot be sold: a short leg is bought back
+    gap = max(nets) - low
     pieces, proceeds = [], 0
     for leg, terms in enumerate(trade.terms):
         above = whole_lots(Quantity(nets[leg] - low), terms.lot)
@@ -142,16 +155,23 @@ def _unwind(trade: Trade, quoted: Quoted) -> _Way | None:
     if not pieces:
         return None
     worth = proceeds * 1_000_000 // gap
-    return _within_budget(trade, _Way(Role.UNWIND, tuple(pieces), worth, _basis(trade, gap) - proceeds))
+    return _within_budget(trade, _Way(Role.UNWIND, tuple(pieces), worth, _loss(trade, Quantity(low), proceeds)))
 
 
-def _basis(trade: Trade, gap: int) -> int:
-    """What the contracts out of balance have cost, by the average of the legs that have them."""
-    nets, total = trade.nets, 0
-    for leg, net in enumerate(nets):
-        if net > min(nets):
-            total += spent_basis(trade, leg) * gap // max(net, 1)
-    return total
+def _loss(trade: Trade, hedged: Quantity, cash: int) -> int:
+    """What the trade would have lost in all if it ended with `hedged` contracts after another `cash`."""
+    return -(cash_of(trade) + cash + trade.opened.payout * hedged // ONE_DOLLAR)
+
+
+def _widest(trade: Trade) -> int:
+    return SLACK * min(trade.aggressive, 8)
+
+
+def _slack(trade: Trade, way: _Way) -> int:
+    """How much worse than the walk an order may fill: a cent more each attempt, within what the budget still bears."""
+    quantity = sum(piece.walk.quantity for piece in way.pieces)
+    room = max(0, trade.bounds.loss_budget - way.loss)
+    return min(_widest(trade), room * ONE_DOLLAR // quantity)
 
 
 def _within_budget(trade: Trade, way: _Way) -> _Way | None:
@@ -166,17 +186,15 @@ def _sellable(trade: Trade, way: _Way) -> bool:
     )
 
 
-def _order(trade: Trade, piece: _Piece, role: Role, at: Nanos, used_up: bool) -> Order:
+def _order(trade: Trade, piece: _Piece, role: Role, at: Nanos, used_up: bool, slack: int) -> Order:
     terms, walk, bounds = trade.terms[piece.leg], piece.walk, trade.bounds
     resting = used_up and walk.quantity >= terms.min_quantity
     if resting:
         price = _inside(terms, piece)
+    elif piece.side is Side.SELL:
+        price = tick_up(Price(max(bounds.floor, walk.worst - slack)), terms.ticks) or walk.worst
     else:
-        slack = SLACK * min(trade.aggressive, 8)
-        if piece.side is Side.SELL:
-            price = tick_up(Price(max(bounds.floor, walk.worst - slack)), terms.ticks) or walk.worst
-        else:
-            price = tick_down(Price(walk.worst + slack), terms.ticks) or walk.worst
+        price = tick_down(Price(walk.worst + slack), terms.ticks) or walk.worst
     spends = terms.cash_denominated and piece.side is Side.BUY and not resting
     rung = sum(1 for state in trade.orders if state.order.leg == piece.leg)
     return Order(

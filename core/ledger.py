@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from core.fees import POLYMARKET_STEP as FEE_STEP
 from core.fees import worst_fee
 from core.trade import OrderState, Trade
-from core.units import cost_of, proceeds_of
+from core.units import ceil_div, cost_of, proceeds_of
 from messages.leases import Booked
+from messages.markets import FeeSchedule
 from messages.orders import Fill, Order, Settlement
-from messages.units import Money, Nanos, Outcome, Price, Quantity, Side, TimeInForce
+from messages.units import Money, Nanos, Outcome, Price, Quantity, Side
 
 Position = tuple[str, str, Outcome]
 """venue, market, outcome"""
@@ -143,21 +145,34 @@ def committed(trade: Trade) -> dict[str, Money]:
         order = state.order
         if order.side is not Side.BUY:
             continue
-        open_quantity = 0 if state.proven else max(0, order.quantity - state.itemised)
-        open_quantity = max(open_quantity, state.reported - state.itemised)
-        if open_quantity:
-            need = _dearest(trade, state, Quantity(open_quantity))
+        need = _need(state, trade.terms[order.leg].fees)
+        if need:
             by_venue[order.venue] = by_venue.get(order.venue, 0) + need
     return {venue: Money(amount) for venue, amount in by_venue.items()}
 
 
-def _dearest(trade: Trade, state: OrderState, quantity: Quantity) -> int:
-    order, fees = state.order, trade.terms[state.order.leg].fees
-    if order.spend is not None and not state.proven:
-        cost = max(0, order.spend - sum(cost_of(f.price, f.quantity) for f in state.fills))
-    else:
-        cost = cost_of(order.price, quantity)
-    maker = order.time_in_force is TimeInForce.GTD
-    # the fee is dearest at 50 cents; a better price than the limit may lie nearer to it
-    middle = Price(min(order.price, 5_000))
-    return cost + max(worst_fee(fees, order.price, quantity, maker), worst_fee(fees, middle, quantity, maker))
+def _need(state: OrderState, fees: FeeSchedule) -> int:
+    order = state.order
+    unitemised = Quantity(max(0, state.reported - state.itemised))
+    known = most_taken(fees, order.price, unitemised)
+    if state.proven:
+        return known
+    if order.spend is not None:
+        left = order.spend - sum(cost_of(f.price, f.quantity) for f in state.fills)
+        return max(known, most_taken(fees, order.price, Quantity(0), Money(max(0, left))))
+    return max(known, most_taken(fees, order.price, Quantity(max(0, order.quantity - state.itemised))))
+
+
+def most_taken(fees: FeeSchedule, limit: Price, quantity: Quantity, spend: Money | None = None) -> Money:
+    """The most that a buy can take from the capital, at whatever prices within its limit it fills.
+
+    A number of contracts is dearest at the limit: below it the price falls faster than the fee can rise. A sum of money
+    buys more contracts the better the price, and so pays more fee, but never more than the rate on the whole sum.
+    """
+    if spend is not None:
+        fee = ceil_div(max(fees.taker_ppm, fees.maker_ppm) * spend, 1_000_000) + max(fees.step, FEE_STEP)
+        return Money(spend + fee if spend else 0)
+    if not quantity:
+        return Money(0)
+    fee = max(worst_fee(fees, limit, quantity), worst_fee(fees, limit, quantity, maker=True))
+    return Money(cost_of(limit, quantity) + fee)

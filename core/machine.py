@@ -15,8 +15,8 @@ from messages.base import Command, Event
 from messages.orders import (
     Absent,
     Cancel,
-    EndKind,
     Ended,
+    EndKind,
     FetchFills,
     Fill,
     Filled,
@@ -39,6 +39,7 @@ from messages.trades import AskQuotes, Escalate, Opened, Quoted, Restarted, Woke
 from messages.units import SECOND, Nanos, Quantity, Side, TimeInForce
 
 Commands = tuple[Command, ...]
+Report = Rested | Ended | Refused | Landed | Lost | Absent | LookUpFailed | Withheld | Filled
 
 QUOTES_LATE = Nanos(2 * SECOND)
 """Quotes that did not come in this time are asked for again."""
@@ -65,40 +66,40 @@ def step(trade: Trade, event: Event) -> tuple[Trade, Commands]:
         case Named():
             state = trade.state_of(event.order)
             return (trade if state is None or state.wire else _put(trade, state, wire=event.wire)), ()
-    if not isinstance(event, Rested | Ended | Refused | Landed | Lost | Absent | LookUpFailed | Withheld | Filled):
+    if not isinstance(event, Report):
         return trade, ()
     state = trade.state_of(event.order)
     if state is None:
         return trade, ()
-    before = trade
-    commands: Commands = ()
-    match event:
-        case Rested():
-            trade = _rested(trade, state, event)
-        case Ended():
-            trade = _ended(trade, state, event)
-        case Filled():
-            trade = _filled(trade, state, event.fill, event.at)
-        case Refused():
-            trade = _refused(trade, state, event)
-        case Landed():
-            trade, commands = _landed(trade, state, event.at)
-        case Lost():
-            trade, commands = _lost(trade, state, event)
-        case Absent():
-            trade, commands = _absent(trade, state, event)
-        case Withheld():
-            if not state.proven:
-                trade = _put(trade, state, ask_after=_later(trade, state, event.at))
-        case LookUpFailed():
-            pass  # the sweep asks again; silence is no answer
-    if trade.proven and any(known.phase is Phase.DOUBT for known in before.orders):
-        trade = _resume(trade, event.at)
-    trade, more = _settle(trade, event.at)
-    return trade, commands + more
+    after, commands = _told(trade, state, event)
+    if after.proven and any(known.phase is Phase.DOUBT for known in trade.orders):
+        after = _resume(after, event.at)
+    after, more = _settle(after, event.at)
+    return after, commands + more
 
 
 # What is told of an order
+
+
+def _told(trade: Trade, state: OrderState, event: Report) -> tuple[Trade, Commands]:
+    match event:
+        case Rested():
+            return _rested(trade, state, event), ()
+        case Ended():
+            return _ended(trade, state, event), ()
+        case Filled():
+            return _filled(trade, state, event.fill, event.at), ()
+        case Refused():
+            return _refused(trade, state, event), ()
+        case Landed():
+            return _landed(trade, state, event.at)
+        case Lost():
+            return _lost(trade, state, event)
+        case Absent():
+            return _absent(trade, state, event)
+        case Withheld() if not state.proven:
+            return _put(trade, state, ask_after=_later(trade, state, event.at)), ()
+    return trade, ()  # a look-up that failed says nothing; the sweep asks again
 
 
 def _rested(trade: Trade, state: OrderState, event: Rested) -> Trade:
@@ -298,8 +299,8 @@ def _restarted(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
 
 
 def _quoted(trade: Trade, quoted: Quoted) -> tuple[Trade, Commands]:
-    if not trade.quotes_asked_at:
-        return trade, ()  # nobody waits for these: asked twice, or asked before a restart
+    if not trade.quotes_asked_at or {len(quoted.quotes), len(quoted.spendable)} != {len(trade.terms)}:
+        return trade, ()  # nobody waits for these (asked twice, or before a restart), or they are not of this trade
     trade = trade.model_copy(update={"quotes_asked_at": Nanos(0)})
     if trade.escalated or not trade.proven or trade.balanced or not _out_of_balance(trade):
         return _settle(trade, quoted.at)

@@ -66,7 +66,7 @@ def _sent(state: OrderState) -> str:
 
 
 def _order(was: OrderState, state: OrderState, at: Nanos) -> Iterator[tuple[str, str]]:
-    took = f"after {(at - state.order.made_at) / 1e6:.1f} ms"
+    took = f"after {milliseconds(at - state.order.made_at)} ms"
     if state.phase is not was.phase:
         if state.phase is Phase.DOUBT:
             yield "doubt", f"{_name(state)}: no proof of its fate, asking {state.order.venue}"
@@ -79,10 +79,16 @@ def _order(was: OrderState, state: OrderState, at: Nanos) -> Iterator[tuple[str,
         yield "reversed", f"{_name(state)}: {contracts(type(state.matched)(was.matched - state.matched))} taken back by the venue"
 
 
+def milliseconds(nanos: int) -> str:
+    """With one decimal place, rounded down."""
+    tenths = nanos // 100_000
+    return f"{tenths // 10}.{tenths % 10}"
+
+
 def _settled(trade: Trade) -> str:
     span = trade.spans[-1] if trade.spans else None
     recovered = ""
     if span is not None and span.flat_at is not None:
-        recovered = f", back in balance {(span.flat_at - span.able_at) / 1e6:.0f} ms after it could act"
+        recovered = f", back in balance {milliseconds(span.flat_at - span.able_at)} ms after it could act"
     dust = f", dust {contracts(trade.dust)} held" if trade.dust else ""
     return f"{trade.outcome.upper()} {contracts(trade.hedged)} ct, result {dollars(result(trade))}{recovered}{dust}"

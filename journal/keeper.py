@@ -10,8 +10,8 @@ that commits with a full sync would do as well, but would write pages of its own
 **Checkpoint.** Here and nowhere else (automatic ones are off on every connection). SQLite before 3.51.3 can skip
 frames when a commit resets the log while a checkpoint of a completely moved log is beginning (its "WAL-reset bug"), and
 the SQLite of most Python builds is older. A reset needs a log that was moved completely; so a checkpoint that begins
-only when something was committed since the last complete one can never meet a reset. That is the rule of `_checkpoint`,
-on top of the fact that nobody else checkpoints.
+only when something was committed since the last complete one can never meet a reset; nor can one that holds the
+writer's turn. That is the rule of `_bound`, on top of the fact that nobody else checkpoints.
 
 **Bound.** A writer that appends without a pause stays ahead of a passive checkpoint for ever. Above a limit the
 checkpoint takes the writer's turn, for as long as two syncs last, so that the log can start again from its beginning.
@@ -63,7 +63,9 @@ class Keeper:
         self._path, self._lock, self._epoch, self._syncs, self._written = path, lock, epoch, syncs, written
         self.synced_seq = written().seq
         self._moved = -1
-        """Appends that had begun when the log was last moved completely."""
+        """Appends that may have been moved: a checkpoint may begin only when more than these are done."""
+        self._cleared = 0
+        """Appends done when the log was last free to start again from its beginning."""
         self._stall_above = WAL_BYTES_HARD
         self._sync_turn = threading.Lock()
         self._stop = threading.Event()
@@ -119,30 +121,34 @@ class Keeper:
                 connection.close()
 
     def _bound(self, connection: sqlite3.Connection) -> None:
+        now = self._written()
         # An append writes about two frames; a few large ones show in the size of the file.
-        pending = (self._written().done - self._moved) * 2 * _FRAME_BYTES
+        pending = (now.done - self._cleared) * 2 * _FRAME_BYTES
         if pending < WAL_BYTES_SOFT and os.fstat(self._wal).st_size <= WAL_BYTES_HARD:
             return
-        left = self._checkpoint(connection)
-        if left <= self._stall_above:
+        if now.done <= self._moved:
+            return  # nothing new to move, and a checkpoint that has nothing to move could meet a reset
+        length = self._checkpoint(connection, now)
+        if length <= self._stall_above:
             return
         self._way.clear()
         try:
             with self.turn:
-                left = self._checkpoint(connection)
+                length = self._checkpoint(connection, self._written())
         finally:
             self._way.set()
-        self._stall_above = max(WAL_BYTES_HARD, 2 * left)
+        self._stall_above = max(WAL_BYTES_HARD, 2 * length)
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> int:
-        """Move what can be moved without waiting for anyone; returns the bytes of a log that cannot start again yet."""
-        if self._written().done <= self._moved:
-            return 0
+    def _checkpoint(self, connection: sqlite3.Connection, before: Written) -> int:
+        """Move what can be moved without waiting for anyone; returns the length of a log that cannot start again."""
         busy, frames, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         if busy or moved < frames:
             return int(frames) * _FRAME_BYTES
         # Those begun, not those done: an append may stand in the log, moved already, before the writer has counted it.
         self._moved = self._written().begun
+        if self._moved != before.done:
+            return int(frames) * _FRAME_BYTES  # complete as of its beginning, and appended to meanwhile
+        self._cleared = before.done
         self._stall_above = WAL_BYTES_HARD
         return 0
 

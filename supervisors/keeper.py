@@ -22,7 +22,7 @@ from loguru import logger
 
 from actors import points
 from actors.log import last_words, words_of
-from actors.runtime import Birth, Introduction, Parent, ProcessWatch, Remote, Warm, in_time, node_id
+from actors.runtime import Birth, Introduction, Parent, ProcessWatch, Remote, Warm, in_time, node_id, read_pulse
 from actors.shell import Place
 from configs.settings import SupervisionSettings
 from messages.units import MILLISECOND, SECOND, Nanos
@@ -384,6 +384,7 @@ class Keeper:
 
     async def _watch_hearts(self) -> None:
         every = self._beat_every / SECOND
+        run_directory = self._place.run_directory
         while True:
             due = time.monotonic() + every
             await asyncio.sleep(every)
@@ -396,6 +397,8 @@ class Keeper:
                     charge.beat_at += asleep  # it was we who stood still
                 if now - charge.beat_at > self._stale_s and self._ought_to_beat(charge):
                     self._put_down(charge, charge.attempt, f"hung: no heartbeat for {now - charge.beat_at:.1f} s", Cause.HUNG)
+                elif charge.watch.local and (beat := read_pulse(run_directory, charge.spec.name, charge.epoch)) is not None:
+                    self._felt(charge, beat)
                 elif charge.beating is None or charge.beating.done():
                     charge.beating = self._task(self._feel(charge, charge.watch))
 
@@ -408,7 +411,12 @@ class Keeper:
             beat = await in_time(watch.remote.beat(), Nanos(round(self._stale_s * SECOND)))
         except Exception:
             return  # silence is what is being measured
-        if charge.watch is watch and beat != charge.beat:
+        if charge.watch is watch:
+            self._felt(charge, beat)
+
+    @staticmethod
+    def _felt(charge: Charge, beat: int) -> None:
+        if beat != charge.beat:
             charge.beat, charge.beat_at = beat, time.monotonic()
 
     # ------------------------------------------------------------------------------------------------------------- spare

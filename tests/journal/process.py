@@ -22,7 +22,7 @@ class Writer:
     def __init__(self, directory: Path, *options: str) -> None:
         command = [sys.executable, str(Path(__file__).with_name("writer.py")), str(directory), *options]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)  # noqa: S603
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True)
         self.acknowledged = 0
         self.genesis, self.epoch = "", 0
 

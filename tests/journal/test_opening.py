@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import pickle
 import sqlite3
 import threading
@@ -25,6 +26,7 @@ from journal import (
     verify,
 )
 from journal.engine import read_genesis, take_genesis
+from journal.lock import Lock
 
 
 def opened(directory: Path, name: str = "owner") -> journal.sqlite.SqliteJournal:
@@ -88,6 +90,24 @@ def test_a_lock_file_that_was_removed_excludes_by_the_epoch(tmp_path: Path) -> N
     first.close()
     second.close()
     assert verify(tmp_path, "owner").sound
+
+
+def test_a_lock_file_removed_at_the_last_moment_is_not_mistaken_for_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, flock, stale = tmp_path / "owner.lock", fcntl.flock, [True]
+
+    def late(fd: int, operation: int) -> None:
+        if stale:
+            stale.clear()
+            path.unlink()
+        flock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    lock = Lock.take(path, 1.0)
+    with pytest.raises(JournalLocked):
+        Lock.take(path, 0.0)
+    lock.release()
 
 
 def test_another_format_version_is_named_and_left_alone(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ class Echo:
         self.place = place
         self.numbers: dict[str, list[int]] = {}
         self.peers: list[tuple[str, str, int]] = []
-        self.stopped = False
+        self.last = ""
 
     async def start(self, outbox: Outbox, clock: Clock) -> str:
         self.outbox = outbox
@@ -83,6 +83,7 @@ class Echo:
         return f"address of {self.place.name}"
 
     async def hear(self, sender: str, message: Message) -> Message | None:
+        self.last = type(message).__name__
         match message:
             case Say(words=words):
                 points.reach("echo.say")
@@ -111,7 +112,7 @@ class Echo:
         self.peers.append((type(peer).__name__, peer.name, peer.epoch))
 
     def snapshot(self) -> dict[str, object]:
-        return {"heard": sum(map(len, self.numbers.values())), "path": Path("no json type")}
+        return {"heard": sum(map(len, self.numbers.values())), "last": self.last, "path": Path("no json type")}
 
     async def stop(self) -> None:
         (self.place.run_directory / f"stopped.{self.place.name}").write_text(str(time.time_ns()))

@@ -185,7 +185,7 @@ class Watch:
         """By market, when stream or read last confirmed it."""
         self._compared: dict[str, Nanos] = dict.fromkeys(books.tokens, clock.now())
         self._differences: dict[str, int] = dict.fromkeys(books.tokens, 0)
-        self.heard_at = clock.now()
+        self._began = self.heard_at = clock.now()
 
     def take(self, frame: str | bytes) -> bool:
         """One frame; true where a market's rules changed."""
@@ -213,6 +213,8 @@ class Watch:
             now = self._clock.now()
             if now - self.heard_at > PONG_WITHIN:
                 raise Broken("not even an answer to PING")
+            if now - self._began > SILENT and len(self._books.heard_at) < len(self._books.tokens):
+                raise Broken("a book was never sent")
             for market, at in self._confirmed.items():
                 if now - at > SILENT:
                     self._board.doubt(market)

@@ -19,8 +19,9 @@ from typing import Protocol
 
 from aiohttp import web
 
-from venues.simulated.exchange import Bend, Exchange, Happening
+from venues.simulated.exchange import Exchange
 from venues.simulated.faults import Endpoint, Kind, Script
+from venues.simulated.happenings import Bend, Happening
 from venues.simulated.scale import UNIT
 
 log = logging.getLogger("venues.simulated")

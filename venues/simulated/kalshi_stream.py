@@ -12,8 +12,9 @@ from aiohttp import WSMsgType, web
 
 from venues.simulated.book import Order, OrderState, Side
 from venues.simulated.desk import Desk, Stream
-from venues.simulated.exchange import Fill, Happening, LevelChanged, Match, OrderChanged, Traded
-from venues.simulated.kalshi import KalshiRest, iso, status_told
+from venues.simulated.happenings import Fill, Happening, LevelChanged, Match, OrderChanged, Traded
+from venues.simulated.kalshi_door import KalshiDoor
+from venues.simulated.kalshi_words import iso, status_told
 from venues.simulated.scale import PRICE_ONE, count_text, money_text, price_text
 
 PATH = "/trade-api/ws/v2"
@@ -51,8 +52,8 @@ class Connection:
 
 
 class KalshiStreams:
-    def __init__(self, desk: Desk, rest: KalshiRest) -> None:
-        self.desk, self.rest = desk, rest
+    def __init__(self, desk: Desk, door: KalshiDoor) -> None:
+        self.desk, self.door = desk, door
         self.connections: list[Connection] = []
         desk.tell = self.tell
 
@@ -60,7 +61,7 @@ class KalshiStreams:
         return [web.get(PATH, self._serve)]
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        account = self.rest.account_of(request)
+        account = self.door.account_of(request)
         if isinstance(account, web.Response):
             return account
         socket = web.WebSocketResponse(compress=False, max_msg_size=1 << 20)
@@ -127,7 +128,7 @@ class KalshiStreams:
         if not isinstance(channels, list) or not channels:
             self._wrong(connection, number, 3, "Channels required")
             return
-        unknown = next((t for t in tickers if t not in self.rest.by_ticker), None)
+        unknown = next((t for t in tickers if t not in self.door.by_ticker), None)
         for channel in channels:
             if channel not in CHANNELS:
                 self._wrong(connection, number, 8, "Unknown channel name")
@@ -166,7 +167,7 @@ class KalshiStreams:
         found = connection.subscriptions.get(sids[0])
         if found is None:
             self._wrong(connection, number, 7, "Unknown subscription ID")
-        elif any(t not in self.rest.by_ticker for t in tickers) or not tickers:
+        elif any(t not in self.door.by_ticker for t in tickers) or not tickers:
             self._wrong(connection, number, 14, "Market ticker required")
         elif action == "get_snapshot" and found.channel == "orderbook_delta":
             for ticker in tickers:
@@ -194,7 +195,7 @@ class KalshiStreams:
     # the book
 
     def _snapshot(self, connection: Connection, subscription: Subscription, ticker: str) -> None:
-        book, spec = self.desk.exchange.books[ticker], self.rest.by_ticker[ticker].kalshi
+        book, spec = self.desk.exchange.books[ticker], self.door.by_ticker[ticker].kalshi
         message: dict[str, Any] = {"market_ticker": ticker, "market_id": spec.market_id, "clock": book.clock}
         yes = [[price_text(p), count_text(s)] for p, s in book.ladder("bid")]
         asks = book.ladder("ask")
@@ -211,7 +212,7 @@ class KalshiStreams:
         self._say(connection, head | {"msg": message})
 
     def _level(self, change: LevelChanged, sending_ms: int) -> None:
-        spec = self.rest.by_ticker[change.market].kalshi
+        spec = self.door.by_ticker[change.market].kalshi
         bid: Side = "bid"
         message: dict[str, Any] = {
             "market_ticker": change.market, "market_id": spec.market_id, "clock": change.clock,
@@ -255,7 +256,7 @@ class KalshiStreams:
                     pass
 
     def _index(self, ticker: str) -> int:
-        return self.rest.by_ticker[ticker].kalshi.exchange_index
+        return self.door.by_ticker[ticker].kalshi.exchange_index
 
     def _trade(self, match: Match) -> None:
         yes = match.taker.side == "bid"

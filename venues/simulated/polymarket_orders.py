@@ -10,7 +10,7 @@ from aiohttp import web
 from venues.simulated.book import Action, Outcome
 from venues.simulated.credentials import PolymarketKey
 from venues.simulated.ethereum import order_digest, same_address, signer_of
-from venues.simulated.exchange import Ticket, TimeInForce
+from venues.simulated.happenings import Ticket, TimeInForce
 from venues.simulated.polymarket_auth import error
 from venues.simulated.scale import PRICE_ONE, UNIT, plain
 from venues.simulated.universe import Pair

@@ -13,9 +13,10 @@ from aiohttp import WSMsgType, web
 
 from venues.simulated.book import Order, Outcome, opposite, own_price
 from venues.simulated.desk import Desk, Stream
-from venues.simulated.exchange import Happening, LevelChanged, Match, OrderChanged, Traded, TradeSettled
-from venues.simulated.polymarket import FAK_TEXT, FOK_TEXT, PolymarketRest
+from venues.simulated.happenings import Happening, LevelChanged, Match, OrderChanged, Traded, TradeSettled
+from venues.simulated.polymarket import FAK_TEXT, FOK_TEXT
 from venues.simulated.polymarket_book import best_of, book_told
+from venues.simulated.polymarket_door import PolymarketDoor
 from venues.simulated.scale import plain
 
 SILENCE_MAX_S = 25.0  # a client that sends no PING for this long is dropped
@@ -41,8 +42,8 @@ class UserSubscriber:
 
 
 class PolymarketStreams:
-    def __init__(self, desk: Desk, rest: PolymarketRest) -> None:
-        self.desk, self.rest = desk, rest
+    def __init__(self, desk: Desk, door: PolymarketDoor) -> None:
+        self.desk, self.door = desk, door
         self.watchers: list[MarketSubscriber] = []
         self.users: list[UserSubscriber] = []
         desk.tell = self.tell
@@ -85,7 +86,7 @@ class PolymarketStreams:
         try:
             async for asked in self._texts(socket):
                 self.desk.flush()
-                tokens = [t for t in asked.get("assets_ids") or [] if t in self.rest.tokens]
+                tokens = [t for t in asked.get("assets_ids") or [] if t in self.door.tokens]
                 if asked.get("operation") == "unsubscribe":
                     watcher.tokens.difference_update(tokens)
                 else:
@@ -93,7 +94,7 @@ class PolymarketStreams:
                     books = [self._book(token) for token in tokens]
                     if books:
                         stream.send(dump(books))
-                watcher.markets = {self.rest.tokens[t][0].polymarket.condition_id for t in watcher.tokens}
+                watcher.markets = {self.door.tokens[t][0].polymarket.condition_id for t in watcher.tokens}
         except (TimeoutError, ConnectionError, RuntimeError):
             pass
         finally:
@@ -132,7 +133,7 @@ class PolymarketStreams:
     def _signed_in(self, auth: Any) -> str | None:
         if not isinstance(auth, dict):
             return None
-        key = self.rest.keys.get(str(auth.get("apiKey")))
+        key = self.door.keys.get(str(auth.get("apiKey")))
         if key is None:
             return None
         same = hmac.compare_digest(str(auth.get("secret")), key.secret)
@@ -141,7 +142,7 @@ class PolymarketStreams:
     # messages
 
     def _book(self, token: str) -> dict[str, object]:
-        pair, outcome = self.rest.tokens[token]
+        pair, outcome = self.door.tokens[token]
         told = book_told(self.desk.exchange.books[pair.polymarket.condition_id], pair, outcome, self.desk.now())
         return {"event_type": "book", **told}
 
@@ -175,7 +176,7 @@ class PolymarketStreams:
     def _price_changes(self, market: str, changes: list[LevelChanged]) -> None:
         if not self._watched(market):
             return
-        book, pair = self.desk.exchange.books[market], self.rest.by_condition[market]
+        book, pair = self.desk.exchange.books[market], self.door.by_condition[market]
         last = {(change.side, change.price): change for change in changes}
         entries: list[dict[str, str]] = []
         outcomes: tuple[Outcome, Outcome] = ("yes", "no")
@@ -202,7 +203,7 @@ class PolymarketStreams:
     def _last_trade(self, match: Match) -> None:
         if not self._watched(match.market):
             return
-        spec, taker = self.rest.by_condition[match.market].polymarket, match.taker
+        spec, taker = self.door.by_condition[match.market].polymarket, match.taker
         message = {
             "event_type": "last_trade_price", "asset_id": spec.token(taker.outcome), "market": match.market,
             "price": plain(own_price(taker.outcome, match.yes_price), 4), "side": taker.action.upper(),
@@ -229,8 +230,8 @@ class PolymarketStreams:
         for fill in match.fills:
             if self.desk.exchange.accounts[fill.order.account].unlimited:
                 continue
-            told = self.rest.trade_told(match, fill, "", settlement)
-            owner = self.rest.owner_of(fill.order.account)[0]
+            told = self.door.trade_told(match, fill, "", settlement)
+            owner = self.door.owner_of(fill.order.account)[0]
             message = {
                 "event_type": "trade", "type": "TRADE", **told, "trade_owner": owner, "matchtime": told["match_time"],
                 "last_update": str(at_ns // 1_000_000_000), "timestamp": str(at_ns // 1_000_000),
@@ -239,7 +240,7 @@ class PolymarketStreams:
 
     def _order(self, happening: OrderChanged) -> None:
         order, state = happening.order, happening.state
-        told = self.rest.order_told(order)
+        told = self.door.order_told(order)
         killed = KILLED.get(happening.reason)
         if killed is not None:
             status, matched = f"CANCELED_{killed}", ""

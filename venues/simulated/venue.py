@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -16,9 +17,15 @@ from venues.simulated.desk import HOLD_S, Desk
 from venues.simulated.exchange import Exchange
 from venues.simulated.faults import load_script
 from venues.simulated.kalshi_auth import Signer
+from venues.simulated.kalshi_door import KalshiDoor
+from venues.simulated.kalshi_markets import KalshiMarkets
+from venues.simulated.kalshi_portfolio import KalshiPortfolio
 from venues.simulated.kalshi_stream import PATH as KALSHI_WS
 from venues.simulated.kalshi_stream import KalshiStreams
 from venues.simulated.participants import Dialect, Makers
+from venues.simulated.polymarket_account import PolymarketAccount
+from venues.simulated.polymarket_door import PolymarketDoor
+from venues.simulated.polymarket_markets import PolymarketMarkets
 from venues.simulated.polymarket_stream import PolymarketStreams
 from venues.simulated.scale import UNIT
 from venues.simulated.tape_player import TapePlayer
@@ -61,6 +68,7 @@ class Venue:
         self.desk.quiet = settings.quiet
         self.desk.hold_s = settings.hold_s
         self.keys: list[dict[str, object]]
+        self.clob: PolymarketDoor
         if on_kalshi:
             own = kalshi_keys(settings.seed)
             self.keys = [key.told() for key in own]
@@ -68,17 +76,28 @@ class Venue:
             tier = settings.tier or "prime"
             buckets = Buckets(tier, KALSHI_TIERS[tier])
             lag_ns = settings.read_lag_ms * 1_000_000
-            rest = kalshi.KalshiRest(self.desk, pairs, signers, read_lag_ns=lag_ns, buckets=buckets)
-            self._routes = [*rest.routes(), *KalshiStreams(self.desk, rest).routes()]
+            door = KalshiDoor(self.desk, pairs, signers, read_lag_ns=lag_ns, buckets=buckets)
+            parts = (
+                KalshiMarkets(door),
+                KalshiPortfolio(door),
+                kalshi.KalshiOrders(door),
+                KalshiStreams(self.desk, door),
+            )
+            self._routes = [route for part in parts for route in part.routes()]
         else:
             wallet = polymarket_keys(settings.seed)
             self.keys = [key.told() for key in wallet]
             tier = settings.tier or "elite"
-            clob = polymarket.PolymarketRest(
+            self.clob = PolymarketDoor(
                 self.desk, pairs, {key.api_key: key for key in wallet}, seed=settings.seed,
                 buckets=Buckets(tier, POLYMARKET_TIERS[tier]),
             )  # fmt: skip
-            self._routes = [*clob.routes(), *PolymarketStreams(self.desk, clob).routes()]
+            halves = (PolymarketMarkets(self.clob), PolymarketAccount(self.clob))
+            self._routes = [
+                *[route for half in halves for route in half.routes()],
+                *polymarket.PolymarketOrders(self.clob).routes(),
+                *PolymarketStreams(self.desk, self.clob).routes(),
+            ]
         self._player: TapePlayer | None = None
         self._makers: Makers | None = None
         if settings.tape is not None:
@@ -121,7 +140,7 @@ class Venue:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def ready(self, pid: int) -> dict[str, object]:
+    def ready(self, pid: int) -> dict[str, Any]:
         host = f"127.0.0.1:{self.port}"
         on_kalshi = self.settings.dialect == "kalshi"
         return {

@@ -8,18 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from venues.simulated.exchange import (
-    Bend,
-    Declined,
-    Exchange,
-    FeeRule,
-    Fill,
-    OrderChanged,
-    Taken,
-    Terms,
-    Ticket,
-    TradeSettled,
-)
+from venues.simulated.exchange import Exchange
+from venues.simulated.happenings import Bend, Declined, FeeRule, Fill, OrderChanged, Taken, Terms, Ticket, TradeSettled
 from venues.simulated.scale import UNIT
 
 S = 1_000_000_000
