@@ -200,7 +200,9 @@ class Post:
         except Exception as error:
             peer.lost += told
             if not answer.done():
-                answer.set_exception(error if isinstance(error, Unheard) else Unheard(f"{peer.name}: {words_of(error)}"))
+                answer.set_exception(
+                    error if isinstance(error, Unheard) else Unheard(f"{peer.name}: {words_of(error)}")
+                )
 
     def _stamped(self, peer: Peer, frames: tuple[bytes, ...], asks: bool) -> bytes:
         first = peer.next_frame
@@ -242,7 +244,12 @@ class Post:
 
     def seen(self) -> dict[str, object]:
         return {
-            peer.name: {"epoch": peer.epoch, "up": peer.wire is not None, "waiting": len(peer.waiting), "lost": peer.lost}
+            peer.name: {
+                "epoch": peer.epoch,
+                "up": peer.wire is not None,
+                "waiting": len(peer.waiting),
+                "lost": peer.lost,
+            }
             for peer in self._peers.values()
         }
 
@@ -570,7 +577,9 @@ class LocalNet:
         resident = _Resident(seat, context, f"{name}#{self._epoch}")
         self._residents[name] = resident
         others = [other for other in self._residents.values() if other.alive and other is not resident]
-        peers = [(self._up(other), self._wire(name, other)) for other in others if self._linked(name, other.seat.place.name)]
+        peers = [
+            (self._up(other), self._wire(name, other)) for other in others if self._linked(name, other.seat.place.name)
+        ]
         await asyncio.get_running_loop().create_task(seat.start(peers), context=context)
         for other in others:
             if self._linked(name, other.seat.place.name) and other.alive:

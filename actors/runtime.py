@@ -461,18 +461,16 @@ def _prepare_environment(import_from: Sequence[Path]) -> Path:
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     with suppress(Exception):
         # Ray's native part read the environment when it was imported.
-        from ray._raylet import AuthenticationTokenLoader, Config
-
-        Config.initialize("")
-        AuthenticationTokenLoader.instance().reset_cache()
+        native: Any = import_module("ray._raylet")
+        native.Config.initialize("")
+        native.AuthenticationTokenLoader.instance().reset_cache()
     return directory
 
 
 def _silence() -> None:
     """Ray prints a paragraph about each killed worker on the driver's terminal, whatever the log level."""
     with suppress(Exception):
-        import ray._private.worker as rays_own
-
+        rays_own: Any = import_module("ray._private.worker")
         rays_own._worker_logs_enabled = False
 
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Literal
 
-from messages.leases import Booked, ClaimsGranted, Cooled, Flight, Reported, WantClaims
+from messages.leases import Acknowledged, Booked, ClaimsGranted, Cooled, Flight, Reported, WantClaims
 
 GROUPS_MOST = 2_000
+ENTRIES_MOST = 1_000
 """In one message: a record of a journal has a bound."""
 
-Entry = TypeVar("Entry", Booked, Flight, Cooled)
+Kind = Literal["booked", "flights", "cooled"]
 
 
 @dataclass(slots=True)
@@ -81,18 +82,26 @@ class Heard:
     def outdated(self, report: Reported) -> bool:
         return report.epoch < self.epochs.get(report.source, 0)
 
-    def gap(self, report: Reported) -> bool:
-        """Entries are missing between what is known and this report; the source must tell them first."""
-        return report.after > self.upto.get(report.source, 0)
+    def part(self, report: Reported, kind: Kind) -> Reported | None:
+        """What is new in it for an owner of this kind, as its journal keeps it; None where nothing is.
 
-    def changes(self, report: Reported) -> bool:
-        newer = report.epoch > self.epochs.get(report.source, 0)
-        return not self.gap(report) and (newer or report.upto > self.upto.get(report.source, 0))
-
-    def new(self, report: Reported, entries: Sequence[Entry]) -> tuple[Entry, ...]:
+        A report that does not follow on what is known is not taken: its source hears how far we are and tells again.
+        """
         known = self.upto.get(report.source, 0)
-        return tuple(entry for entry in entries if known < entry.seq <= report.upto)
+        newer = report.epoch > self.epochs.get(report.source, 0)
+        if self.outdated(report) or report.after > known or not (newer or report.upto > known):
+            return None
+        entries: tuple[Booked | Flight | Cooled, ...] = getattr(report, kind)
+        if len(entries) > ENTRIES_MOST:
+            return None
+        nothing = {"booked": (), "flights": (), "cooled": ()}
+        new = tuple(entry for entry in entries if known < entry.seq <= report.upto)
+        return report.model_copy(update={**nothing, kind: new, "after": known, "upto": max(known, report.upto)})
 
     def fold(self, report: Reported) -> None:
         self.upto[report.source] = max(report.upto, self.upto.get(report.source, 0))
         self.epochs[report.source] = max(report.epoch, self.epochs.get(report.source, 0))
+
+    def answer(self, owner: str, owner_epoch: int, source: str) -> Acknowledged:
+        """To every report, also to an empty one: by it a source learns how far the owner is."""
+        return Acknowledged(owner=owner, owner_epoch=owner_epoch, source=source, upto=self.upto.get(source, 0))

@@ -73,7 +73,7 @@ def fee_of_fill(
 
 
 def _ratio(schedule: FeeSchedule, price: Price, quantity: Quantity, maker: bool) -> tuple[int, int]:
-    """rate × C × (p(1−p))^exponent in micro-dollars, as numerator and denominator, not rounded."""
+    """Rate × C × (p(1−p))^exponent in micro-dollars, as numerator and denominator, not rounded."""
     ppm = schedule.maker_ppm if maker else schedule.taker_ppm
     exponent = schedule.exponent if schedule.formula is FeeFormula.POLYMARKET else 1
     spread = price * (ONE_DOLLAR - price)

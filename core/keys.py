@@ -329,7 +329,8 @@ class Pool:
 
     def repeat(self, want: WantKeys, owner_epoch: int, now: Nanos) -> KeysGranted:
         """No new lease. A grant that the holder seems not to have got is told again, and is as young as this telling;
-        to one that has it, under the same number, there is nothing to say: it goes on with what it has."""
+        to one that has it, under the same number, there is nothing to say: it goes on with what it has.
+        """
         number = max(self._numbers(want.holder), default=0)
         lease = self.leases.get(number, _NONE)
         lost = number not in (0, want.lease)

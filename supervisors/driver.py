@@ -152,7 +152,15 @@ class Tree:
         top = Node(DRIVER, children=(self.literal,))
         registry = _DriversRegistry(self, Epochs(self.run_directory))
         self._keeper = Keeper(
-            top, registry, place, self._rules, self._kill_at, self._duty, self._root_keeps_dying, last=True
+            top,
+            registry,
+            place,
+            self._rules,
+            self._kill_at,
+            self._duty,
+            self._root_keeps_dying,
+            last=True,
+            keeps_spare=False,  # a root takes the whole tree along: half a second more is not what one waits for
         )
         self._beginning = asyncio.create_task(self._keeper.begin())
         return self

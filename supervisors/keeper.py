@@ -152,7 +152,9 @@ class Keeper:
         kill_at: Mapping[str, tuple[str, ...]],
         duty: Callable[[Node, bool], Duty],
         gave_up: Callable[[str], None],
+        *,
         last: bool = False,
+        keeps_spare: bool = True,
     ) -> None:
         self.node = node
         self._registry = registry
@@ -175,9 +177,8 @@ class Keeper:
         )
         self._spare: Spare | None = None
         self._spare_coming: asyncio.Task[None] | None = None
-        # Supervisors are few and rarely die; a process standing by for them would idle for ever.
-        self._spare_wanted = rules.spare and any(isinstance(child, Leaf) and not child.region for child in node.children)
-        self._modules = tuple(sorted({leaf.shell.partition(":")[0] for leaf in leaves(node)}))
+        self._spare_wanted = keeps_spare and rules.spare and any(not child.region for child in node.children)
+        self._modules = tuple(sorted({child.shell.partition(":")[0] for child in node.children}))
         self._ready = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closing = False
@@ -321,7 +322,11 @@ class Keeper:
             return spare.remote, spare.warm, True
         remote = Remote.create(spec.region)
         try:
-            return remote, await in_time(remote.warm(self._me, (spec.shell.partition(":")[0],)), self._start_within), False
+            return (
+                remote,
+                await in_time(remote.warm(self._me, (spec.shell.partition(":")[0],)), self._start_within),
+                False,
+            )
         except BaseException:
             remote.kill()
             raise
@@ -396,8 +401,13 @@ class Keeper:
                 if asleep > every:
                     charge.beat_at += asleep  # it was we who stood still
                 if now - charge.beat_at > self._stale_s and self._ought_to_beat(charge):
-                    self._put_down(charge, charge.attempt, f"hung: no heartbeat for {now - charge.beat_at:.1f} s", Cause.HUNG)
-                elif charge.watch.local and (beat := read_pulse(run_directory, charge.spec.name, charge.epoch)) is not None:
+                    self._put_down(
+                        charge, charge.attempt, f"hung: no heartbeat for {now - charge.beat_at:.1f} s", Cause.HUNG
+                    )
+                elif (
+                    charge.watch.local
+                    and (beat := read_pulse(run_directory, charge.spec.name, charge.epoch)) is not None
+                ):
                     self._felt(charge, beat)
                 elif charge.beating is None or charge.beating.done():
                     charge.beating = self._task(self._feel(charge, charge.watch))

@@ -186,7 +186,9 @@ class Root:
         peers = self._peers_of(name)
         given = self._given.pop(name, {})
         missed = [
-            self._introduction(life, hearer=name) for life in peers if given.get(life.arrival.name) != life.arrival.epoch
+            self._introduction(life, hearer=name)
+            for life in peers
+            if given.get(life.arrival.name) != life.arrival.epoch
         ]
         sends = [self._send(life, (self._introduction(newcomer, hearer=life.arrival.name),)) for life in peers]
         if missed:

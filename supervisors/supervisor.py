@@ -67,7 +67,9 @@ class Supervisor:
             "halted": roster.halted,
             "deaths_in_window": len(roster.deaths),
             "spare": self._keeper.spare_pid,
-            "children": {child.name: {"phase": child.phase.value, "restarts": child.restarts} for child in roster.children},
+            "children": {
+                child.name: {"phase": child.phase.value, "restarts": child.restarts} for child in roster.children
+            },
         }
 
     async def stop(self) -> None:

@@ -143,7 +143,9 @@ def wrong_with(node: Node) -> tuple[str, ...]:
     """What a person would have to repair in an expanded tree; empty is right."""
     everyone = [leaf.name for leaf in leaves(node)] + [one.name for one in nodes(node)]
     problems = [f"{name} appears twice" for name in sorted({name for name in everyone if everyone.count(name) > 1})]
-    problems += [f"{name!r} is no name" for name in everyone if not name or any(c.isspace() or c in "{}/*" for c in name)]
+    problems += [
+        f"{name!r} is no name" for name in everyone if not name or any(c.isspace() or c in "{}/*" for c in name)
+    ]
     for leaf in leaves(node):
         problems += [
             f"{leaf.name} tells {pattern!r}, which is nobody"

@@ -15,7 +15,10 @@ DEPTH = 10
 TELL_EVERY = Nanos(250 * MILLISECOND)
 """An unchanged book that is confirmed all the time is told no more often."""
 
-NOTHING: tuple[Levels, Levels, Levels, Levels] = ((), (), (), ())
+Sides = tuple[Levels, Levels, Levels, Levels]
+"""YES bids, YES asks, NO bids, NO asks."""
+
+NOTHING: Sides = ((), (), (), ())
 
 
 class Board:
@@ -28,7 +31,7 @@ class Board:
         self.seen_at: dict[str, Nanos] = dict.fromkeys(markets, Nanos(0))
         """When each market was last confirmed."""
 
-    def show(self, market: str, sides: tuple[Levels, Levels, Levels, Levels], seen_at: Nanos) -> None:
+    def show(self, market: str, sides: Sides, seen_at: Nanos) -> None:
         """YES bids, YES asks, NO bids, NO asks as a message that arrived at `seen_at` left them."""
         self.seen_at[market] = max(seen_at, self.seen_at.get(market, seen_at))
         told = self._told.get(market)
@@ -61,7 +64,7 @@ class Board:
         for market in self.seen_at:
             self.doubt(market)
 
-    def _tell(self, market: str, sides: tuple[Levels, Levels, Levels, Levels], *, fresh: bool) -> None:
+    def _tell(self, market: str, sides: Sides, *, fresh: bool) -> None:
         # a clock reading, so that it grows over restarts of the feed as well
         self._sequence = max(self._sequence + 1, self._clock.now())
         book = Book(self._venue, market, self._sequence, self.seen_at.get(market, Nanos(0)), fresh, *sides)

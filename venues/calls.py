@@ -166,4 +166,3 @@ class Calls:
                 return page
             found.extend(page)
         return found
-

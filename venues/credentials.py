@@ -47,7 +47,9 @@ def load_secret(reference: str) -> str:
     if kind == "env" and where:
         text = os.environ.get(where, "")
         if not text:
-            raise NotReady(f"the environment variable {where} is not set; set it, or use file:PATH in the key's `secret`")
+            raise NotReady(
+                f"the environment variable {where} is not set; set it, or use file:PATH in the key's `secret`"
+            )
         return text
     raise NotReady("a key's `secret` is neither file:PATH nor env:NAME; correct the setting")
 
@@ -63,7 +65,9 @@ def _read_private(path: Path) -> str:
                 raise NotReady(f"{path} can be read by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}")
             return file.read(64 * 1024).decode()
     except OSError as problem:
-        raise NotReady(f"{path}: {problem.strerror or 'cannot be read'}; check the path in the key's `secret`") from None
+        raise NotReady(
+            f"{path}: {problem.strerror or 'cannot be read'}; check the path in the key's `secret`"
+        ) from None
     except UnicodeDecodeError:
         raise NotReady(f"{path} is no text file; give JSON or PEM") from None
 
@@ -89,7 +93,9 @@ def polymarket_credentials(
     """`signature_type` is the configuration's; the file's own wins."""
     told = json_of(loader(reference))
     if not is_object(told):
-        raise NotReady(f"the credentials of key {key!r} are no JSON object; see docs/outcomes/polymarket.md for its fields")
+        raise NotReady(
+            f"the credentials of key {key!r} are no JSON object; see docs/outcomes/polymarket.md for its fields"
+        )
     names = ("private_key", "api_key", "secret", "passphrase")
     values = {name: text_of(told, name) for name in names}
     missing = [name for name in names if not values[name]]
@@ -106,7 +112,9 @@ def polymarket_credentials(
         private = bytes.fromhex(values["private_key"].removeprefix("0x"))
         secret = base64.urlsafe_b64decode(values["secret"])
     except (ValueError, binascii.Error):
-        raise NotReady(f"the credentials of key {key!r}: private_key is no hex or secret no base64; correct them") from None
+        raise NotReady(
+            f"the credentials of key {key!r}: private_key is no hex or secret no base64; correct them"
+        ) from None
     if len(private) != 32:
         raise NotReady(f"the credentials of key {key!r}: private_key is not 32 bytes; correct it")
     return PolymarketCredentials(

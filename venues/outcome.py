@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from messages.orders import EndKind, Ended, Landed, Lost, Order, Refused, Rested
+from messages.orders import Ended, EndKind, Landed, Lost, Order, Refused, Rested
 from messages.reasons import Refusal, Trouble
 from messages.units import Nanos, Quantity
 from venues.port import SubmitAnswer
@@ -105,9 +105,7 @@ def report(row: Row, order: Order, venue_order: str, text: str, at: Nanos, *, re
         case Says.LANDED:
             return Landed(order=order.order, at=at)
         case Says.KILLED:
-            return Ended(
-                order=order.order, at=at, venue_order=venue_order, matched=Quantity(0), how=EndKind.KILLED
-            )
+            return Ended(order=order.order, at=at, venue_order=venue_order, matched=Quantity(0), how=EndKind.KILLED)
         case Says.ACCEPTED | Says.LOST:
             return Lost(order=order.order, at=at, trouble=row.trouble or Trouble.MALFORMED, text=told, repost=repost)
 

@@ -171,9 +171,12 @@ class AccountData(Protocol):
 
     async def close(self) -> None: ...
 
-    async def stream(self, markets: Sequence[Market], on_event: Callable[[StreamEvent], None], on_connected: Callable[[], None]) -> None:
+    async def stream(
+        self, markets: Sequence[Market], on_event: Callable[[StreamEvent], None], on_connected: Callable[[], None]
+    ) -> None:
         """Follow our own orders and executions until cancelled. `on_connected` is called after each (re)connection:
-        events may have been missed, so the owner reads from its cursor."""
+        events may have been missed, so the owner reads from its cursor.
+        """
 
 
 class NotReady(Exception):

@@ -18,15 +18,25 @@ QUANTITY_MOST = 10**15
 TEXT_MOST = 200
 """How much of a venue's words goes into a report."""
 
+OPENINGS_MOST = 10_000
+"""Brackets of one body. The decoder recurses in C, where nesting beyond the stack ends the process, and only Python's
+recursion limit, which any library may raise, stands before that."""
+
 _decode = msgspec.json.Decoder().decode
 
 
 def json_of(body: bytes | str) -> Any:
     """The JSON value, or None where there is none (a bare `null` means as little)."""
+    if len(body) > OPENINGS_MOST and _openings(body) > OPENINGS_MOST:
+        return None
     try:
         return _decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError):
         return None
+
+
+def _openings(body: bytes | str) -> int:
+    return body.count("[") + body.count("{") if isinstance(body, str) else body.count(b"[") + body.count(b"{")
 
 
 def is_object(value: Any) -> TypeGuard[Mapping[str, Any]]:

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from actors.clock import AnchoredClock, HandClock
 from actors.local import LocalNet
-from actors.log import configure, last_words, leave_words, logger, words_of
-from actors.shell import Unheard
+from actors.log import configure, last_words, leave_words, words_of
+from actors.shell import Shell, Unheard
 from messages.units import SECOND, Nanos
 from tests.supervisors.shells import AskOther, Echo, Poison, Report, Reported, Said, Say, TellAll
 
@@ -21,7 +22,7 @@ ECHO = "tests.supervisors.shells:Echo"
 
 @pytest.fixture
 async def net(tmp_path: Path) -> AsyncIterator[LocalNet]:
-    shells = {"a": ECHO, "b": Echo, "c": ECHO}
+    shells: dict[str, str | type[Shell]] = {"a": ECHO, "b": Echo, "c": ECHO}
     async with LocalNet(shells, [("a", "b"), ("c", "a"), ("a", "c")], tmp_path) as net:
         await net.up()
         yield net
@@ -59,7 +60,11 @@ async def test_a_successor_has_a_new_epoch_and_is_introduced(net: LocalNet):
     assert heard(net, "b") == {"a": [0, 1, 2]}
     shell = net.shell("a")
     assert isinstance(shell, Echo)
-    assert [peer for peer in shell.peers if peer[1] == "b"] == [("PeerUp", "b", 2), ("PeerDown", "b", 2), ("PeerUp", "b", 4)]
+    assert [peer for peer in shell.peers if peer[1] == "b"] == [
+        ("PeerUp", "b", 2),
+        ("PeerDown", "b", 2),
+        ("PeerUp", "b", 4),
+    ]
 
 
 async def test_a_poisoned_shell_dies(net: LocalNet):
@@ -70,7 +75,9 @@ async def test_a_poisoned_shell_dies(net: LocalNet):
 
 
 async def test_a_question_in_flight_ends_with_the_death(net: LocalNet):
-    question = asyncio.create_task(net.ask("a", AskOther(to="nobody", words="", within=60 * SECOND), Nanos(60 * SECOND)))
+    question = asyncio.create_task(
+        net.ask("a", AskOther(to="nobody", words="", within=60 * SECOND), Nanos(60 * SECOND))
+    )
     await asyncio.sleep(0.01)
     net.kill("a")
     with pytest.raises(Unheard):
@@ -81,7 +88,9 @@ async def test_the_picture_shows_what_it_owns(net: LocalNet):
     await net.ask("a", Say(words="x"))
     picture = net.seat("a").look()
     assert picture["owns"] == {"heard": 0, "last": "Say", "path": Path("no json type")}
-    assert picture["mailbox"] == dict.fromkeys(("refused", "repeated", "gaps", "unknown", "unasked", "depth"), 0) | {"heard": 1}
+    assert picture["mailbox"] == dict.fromkeys(("refused", "repeated", "gaps", "unknown", "unasked", "depth"), 0) | {
+        "heard": 1
+    }
     json.loads(net.seat("a").picture)
 
 
@@ -115,7 +124,7 @@ def test_last_words_are_read_back_and_silence_is_silence(tmp_path: Path):
 def test_a_log_has_plain_lines_and_no_values_of_variables(tmp_path: Path):
     path = configure("a", tmp_path)
     try:
-        hidden = "swordfish"
+        hidden = "sword" + "fish"
         try:
             raise ValueError(len(hidden))
         except ValueError as error:
@@ -124,5 +133,5 @@ def test_a_log_has_plain_lines_and_no_values_of_variables(tmp_path: Path):
         logger.remove()
     text = path.read_text()
     assert "ERROR   a it failed: ValueError: 9" in text
-    assert "'swordfish'" not in text.replace('hidden = "swordfish"', "")
+    assert "swordfish" not in text
     assert "\x1b" not in text

@@ -473,7 +473,7 @@ def _quoted(words: list[str], at: Nanos, trade: Trade | None) -> Quoted:
 
 
 def _filled(order: str, words: list[str], at: Nanos, trade: Trade | None) -> Filled:
-    """`4`, `4 @48 #2 confirmed fee 0.07`."""
+    """`4`, `4 @48 f2 confirmed fee 0.07`."""
     state = trade.state_of(order) if trade is not None else None
     price = state.order.price if state is not None else Price(5_000)
     name, fee, settlement = "1", Money(0), Settlement.MATCHED
@@ -481,7 +481,7 @@ def _filled(order: str, words: list[str], at: Nanos, trade: Trade | None) -> Fil
     for word in rest:
         if word.startswith("@"):
             price = _price(word[1:])
-        elif word.startswith("#"):
+        elif re.fullmatch(r"f\d+", word):
             name = word[1:]
         elif word == "fee":
             fee = parse_money(next(rest))
@@ -562,7 +562,7 @@ def event_text(event: Event, trade: Trade) -> str:
         case Filled(fill=fill):
             name = fill.fill.rpartition("/")[2]
             fee = f" fee {dollars(fill.fee)}" if fill.fee else ""
-            what = f"{contracts(fill.quantity)} @{cents(fill.price)} #{name} {fill.settlement.value}{fee}"
+            what = f"{contracts(fill.quantity)} @{cents(fill.price)} f{name} {fill.settlement.value}{fee}"
             return f"filled {_known(event.order, trade)} {what}"
         case Refused():
             return f"refused {_known(event.order, trade)} {event.reason.value}{' repost' * event.repost}"

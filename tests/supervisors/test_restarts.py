@@ -28,7 +28,13 @@ from supervisors.restarts import (
     on_started,
 )
 
-CAUSES = {"died": Cause.KILLED, "failed": Cause.FAILED, "hung": Cause.HUNG, "escalated": Cause.ESCALATED, "ended": Cause.ENDED}
+CAUSES = {
+    "died": Cause.KILLED,
+    "failed": Cause.FAILED,
+    "hung": Cause.HUNG,
+    "escalated": Cause.ESCALATED,
+    "ended": Cause.ENDED,
+}
 
 
 def roster_of(line: str) -> Roster:

@@ -84,7 +84,10 @@ def polymarket_market(tick: int = 100, generation: str = "ctf_v2", fee_ppm: int 
         cash_denominated=True,
         fees=fees,
         generation=generation,
-        tokens=("71321045679252212594626385532706912750332728571942532289631379312455583992563", "123456789012345678901234567890"),
+        tokens=(
+            "71321045679252212594626385532706912750332728571942532289631379312455583992563",
+            "123456789012345678901234567890",
+        ),
         version=1,
         seen_at=AT,
     )

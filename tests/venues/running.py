@@ -42,7 +42,7 @@ class Place:
     rest: str
     ws_market: str
     ws_user: str
-    request_timeout_ms: int = 600
+    request_timeout_ms: int = 400
     connect_timeout_ms: int = 500
     late_arrival_ms: int = 3_000
     signature_type: int = 0
@@ -111,7 +111,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    dialect: Dialect, tmp_path: Path, *, faults: str = "none", quiet: bool = False, hold_s: float = 1.0
+    dialect: Dialect, tmp_path: Path, *, faults: str = "none", quiet: bool = False, hold_s: float = 0.6
 ) -> AsyncIterator[Bench]:
     if faults.startswith("version"):
         script = tmp_path / "faults.yaml"

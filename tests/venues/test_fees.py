@@ -23,9 +23,17 @@ POLYMARKET = json.loads((DATA / "polymarket_amounts_fees.json").read_text())["ta
 MAKER_PPM = {"quadratic": 0, "quadratic_with_maker_fees": 17_500, "quadratic_with_combo_maker_fees": 35_000}
 
 
-def schedule(formula: FeeFormula, taker_ppm: int, maker_ppm: int = 0, step: int = 100, exponent: int = 1) -> FeeSchedule:
+def schedule(
+    formula: FeeFormula, taker_ppm: int, maker_ppm: int = 0, step: int = 100, exponent: int = 1
+) -> FeeSchedule:
     return FeeSchedule(
-        formula=formula, version=1, taker_ppm=taker_ppm, maker_ppm=maker_ppm, exponent=exponent, step=Money(step), verified_at=Nanos(0)
+        formula=formula,
+        version=1,
+        taker_ppm=taker_ppm,
+        maker_ppm=maker_ppm,
+        exponent=exponent,
+        step=Money(step),
+        verified_at=Nanos(0),
     )
 
 

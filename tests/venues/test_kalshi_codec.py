@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.orders import EndKind, Ended, Landed, Refused, Rested
+from messages.orders import Ended, EndKind, Landed, Refused, Rested
 from messages.reasons import Refusal
 from messages.units import CONTRACT, SECOND, Nanos, Outcome, Price, Side
 from tests.venues.making import AT, KALSHI_AUTH, Hand, kalshi_rsa, order, resting
 from venues.credentials import KalshiCredentials
 from venues.kalshi import codec
-from venues.kalshi.books import Books
+from venues.kalshi.books import Books, Unsubscribed
 from venues.kalshi.outcome import classify
 from venues.kalshi.sign import USED_UP_TO, Signer
 from venues.port import NotReady
@@ -41,9 +41,7 @@ def answer(name: str) -> Any:
 
 def ed25519() -> KalshiCredentials:
     key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(KALSHI_AUTH["ed25519_seed_hex"]))
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return KalshiCredentials(KALSHI_AUTH["key_id"], pem)
 
 
@@ -213,14 +211,30 @@ def test_fees_follow_series_multiplier_and_event_override() -> None:
     assert codec.fee_schedule({}, {"fee_type": "quadratic"}, AT) is None
 
 
-KEYS = ("order_id", "ticker", "market_ticker", "fill_count_fp", "status", "trade_id", "yes_price_dollars", "count_fp")
+KEYS: tuple[str, ...] = (
+    "order_id",
+    "ticker",
+    "market_ticker",
+    "fill_count_fp",
+    "status",
+    "trade_id",
+    "yes_price_dollars",
+    "count_fp",
+)
 KEYS += ("fee_cost", "price_ranges", "position_fp", "orderbook_fp", "yes_dollars", "type", "msg", "sid", "seq")
 KEYS += ("yes_dollars_fp", "price_dollars", "delta_fp", "side", "channel", "code", "created_time", "ts")
-scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(
-    ("1.00", "0.5200", "M", "yes", "orderbook_delta", "orderbook_snapshot", "subscribed", "error")
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(("1.00", "0.5200", "M", "yes", "orderbook_delta", "orderbook_snapshot", "subscribed", "error"))
 )
 anything = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6), max_leaves=15
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=15,
 )
 
 
@@ -240,15 +254,13 @@ def test_no_answer_breaks_the_codec(told: Any) -> None:
 
 @given(st.lists(st.binary(max_size=60) | anything.map(lambda told: json.dumps(told).encode()), max_size=12))
 def test_no_frame_breaks_a_book_or_fills_it_with_nonsense(frames: list[bytes]) -> None:
-    from venues.kalshi.books import Refused as SubscriptionRefused
-
     books = Books(["M"])
     books.take('{"type":"subscribed","msg":{"channel":"orderbook_delta","sid":1}}', AT)
     books.take('{"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker":"M"}}', AT)
     for frame in frames:
         try:
             books.take(frame, AT)
-        except SubscriptionRefused:
+        except Unsubscribed:
             return
     ladder = books.ladders["M"]
     assert all(0 < price < 10_000 and size > 0 for side in (ladder.bids, ladder.asks) for price, size in side.items())

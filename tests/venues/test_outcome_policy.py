@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messages.orders import EndKind, Ended, Landed, Lost, Order, Refused, Rested
+from messages.orders import Ended, EndKind, Landed, Lost, Order, Refused, Rested
 from messages.reasons import Refusal, Trouble
 from messages.units import CONTRACT, Money, Nanos, Price, Quantity, Side
 from tests.venues.making import AT, order, resting
@@ -150,14 +150,35 @@ POLYMARKET: list[Case] = [
     ("P-05", BUY, 200, placed(errorMsg="what now"), {}, MALFORMED),
     ("P-06", BUY, 400, said(f"order {WIRE} is invalid. Duplicated."), {}, LANDED),
     ("P-06", BUY, 200, placed(success=False, orderID="", errorMsg="order is invalid. Duplicated."), {}, LANDED),
-    ("P-07", BUY, 400, said("no orders found to match with FAK order. FAK orders are partially filled or killed"), {}, ended(0)),
+    (
+        "P-07",
+        BUY,
+        400,
+        said("no orders found to match with FAK order. FAK orders are partially filled or killed"),
+        {},
+        ended(0),
+    ),
     ("P-07", BUY, 400, said("order couldn't be fully filled. FOK orders are fully filled or killed."), {}, ended(0)),
     ("P-08", BUY, 400, said("order match delayed due to market conditions"), {}, lost(Trouble.SERVER_ERROR)),
     ("P-08", BUY, 400, said("context canceled"), {}, lost(Trouble.SERVER_ERROR)),
     ("P-09", BUY, 400, said("not enough balance / allowance: the balance is not enough"), {}, refused(Refusal.FUNDS)),
-    ("P-10", BUY, 400, said("order is invalid. Price (0.5) breaks minimum tick size rule: 0.01"), {}, refused(Refusal.PRICE)),
+    (
+        "P-10",
+        BUY,
+        400,
+        said("order is invalid. Price (0.5) breaks minimum tick size rule: 0.01"),
+        {},
+        refused(Refusal.PRICE),
+    ),
     ("P-11", BUY, 400, said("Size (1) lower than the minimum: 5"), {}, refused(Refusal.SIZE)),
-    ("P-11", BUY, 400, said("invalid amount for a marketable BUY order ($0.5), min size: $1"), {}, refused(Refusal.SIZE)),
+    (
+        "P-11",
+        BUY,
+        400,
+        said("invalid amount for a marketable BUY order ($0.5), min size: $1"),
+        {},
+        refused(Refusal.SIZE),
+    ),
     ("P-12", BUY, 400, said("invalid signature"), {}, refused(Refusal.AUTH)),
     ("P-12", BUY, 400, said("the order owner has to be the owner of the API KEY"), {}, refused(Refusal.AUTH)),
     ("P-13", BUY, 400, said("order_version_mismatch"), {}, refused(Refusal.INVALID)),
@@ -246,7 +267,11 @@ def test_every_row_is_cited_by_a_case(venue: str) -> None:
 @pytest.mark.parametrize("venue", POLICIES)
 def test_the_document_has_the_rows_of_the_code(venue: str) -> None:
     rows: tuple[Row, ...] = POLICIES[venue][0].ROWS
-    lines = re.findall(r"^\| ([KP]-\d\d) \| (.*?) \| (.*?) \| .*? \| (.*?) \| .*? \|$", (DOCS / f"{venue}.md").read_text(), re.M)
+    lines = re.findall(
+        r"^\| ([KP]-\d\d) \| (.*?) \| (.*?) \| .*? \| (.*?) \| .*? \|$",
+        (DOCS / f"{venue}.md").read_text(),
+        re.MULTILINE,
+    )
     assert lines == [(row.id, row.when, row.conclusion, row.why) for row in rows]
 
 
@@ -260,13 +285,28 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=12,
 )
-KEYS = ("error", "code", "msg", "message", "details", "order_id", "client_order_id", "fill_count", "remaining_count", "order")
-KEYS += ("success", "orderID", "status", "makingAmount", "takingAmount", "errorMsg")
-likely = st.dictionaries(st.sampled_from(KEYS), json_values | st.sampled_from(("10", "", WIRE, "matched", "live", True)))
+KEYS = (
+    "error",
+    "code",
+    "msg",
+    "message",
+    "details",
+    "order_id",
+    "client_order_id",
+    "fill_count",
+    "remaining_count",
+    "order",
+)
+MORE = ("success", "orderID", "status", "makingAmount", "takingAmount", "errorMsg")
+likely = st.dictionaries(
+    st.sampled_from(KEYS + MORE), json_values | st.sampled_from(("10", "", WIRE, "matched", "live", True))
+)
 bodies = st.binary(max_size=200) | st.builds(body_of, json_values) | st.builds(body_of, likely)
 
 
-@given(st.sampled_from(sorted(POLICIES)), st.integers(-1, 700), bodies, st.booleans(), st.sampled_from((BUY, SELL, REST)))
+@given(
+    st.sampled_from(sorted(POLICIES)), st.integers(-1, 700), bodies, st.booleans(), st.sampled_from((BUY, SELL, REST))
+)
 def test_no_answer_whatsoever_raises_or_makes_a_position(
     venue: str, status: int, body: bytes, repost: bool, asked: Order
 ) -> None:

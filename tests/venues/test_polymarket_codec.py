@@ -44,7 +44,12 @@ def test_bodies_say_what_the_official_clients_say(vector: dict[str, Any]) -> Non
 
 def trading() -> PolymarketTrading:
     proofs = Capabilities(
-        repost_proves=True, kill_consumes=False, late_arrival=Nanos(0), sells_after_settlement=True, reversible=True, nets=False
+        repost_proves=True,
+        kill_consumes=False,
+        late_arrival=Nanos(0),
+        sells_after_settlement=True,
+        reversible=True,
+        nets=False,
     )
     return PolymarketTrading("p", "http://127.0.0.1:1", polymarket_wallet(), Hand(), proofs)
 
@@ -106,14 +111,27 @@ def test_how_an_order_ended(status: str, immediate: bool, ended: EndKind | None)
 
 
 def test_an_event_of_empty_strings_is_an_event() -> None:
-    told = {"id": "0x1", "status": "CANCELED_for some reason", "size_matched": "", "order_type": "GTC", "market": CONDITION}
+    told = {
+        "id": "0x1",
+        "status": "CANCELED_for some reason",
+        "size_matched": "",
+        "order_type": "GTC",
+        "market": CONDITION,
+    }
     seen = codec.order_seen("p", told, AT)
     assert seen is not None
     assert (seen.matched, seen.ended) == (0, EndKind.CANCELLED)
 
 
 def test_an_immediate_buy_is_not_believed_about_its_sizes() -> None:
-    told = {"id": "0x1", "status": "MATCHED", "size_matched": "5.2", "order_type": "FAK", "side": "BUY", "market": CONDITION}
+    told = {
+        "id": "0x1",
+        "status": "MATCHED",
+        "size_matched": "5.2",
+        "order_type": "FAK",
+        "side": "BUY",
+        "market": CONDITION,
+    }
     seen = codec.order_seen("p", told, AT)
     assert seen is not None
     assert (seen.matched, seen.ended) == (0, None)
@@ -171,7 +189,13 @@ def test_a_price_between_two_units_is_turned_against_us() -> None:
 
 
 def about(**changes: Any) -> dict[str, Any]:
-    return {"question": "Q", "acceptingOrders": True, "closed": False, "negRisk": False, "endDate": "2027-01-01T00:00:00Z"} | changes
+    return {
+        "question": "Q",
+        "acceptingOrders": True,
+        "closed": False,
+        "negRisk": False,
+        "endDate": "2027-01-01T00:00:00Z",
+    } | changes
 
 
 def terms(**changes: Any) -> dict[str, Any]:
@@ -273,20 +297,61 @@ def test_a_change_of_tick_is_told() -> None:
 
 def test_frames_of_the_private_stream() -> None:
     account = PolymarketAccountData("p", "ws://127.0.0.1:1", polymarket_wallet(), Hand())
-    placed = {"event_type": "order", "type": "PLACEMENT", "id": "0x1", "status": "LIVE", "market": CONDITION, "size_matched": "0"}
+    placed = {
+        "event_type": "order",
+        "type": "PLACEMENT",
+        "id": "0x1",
+        "status": "LIVE",
+        "market": CONDITION,
+        "size_matched": "0",
+    }
     frames = json.dumps([placed, {"event_type": "trade", **trade()}, {"event_type": "new"}, 7])
     events = account.events(frames, {CONDITION: MARKET})
     assert [type(event) for event in events] == [OrderSeen, FillSeen]
     assert account.skipped == 1
 
 
-KEYS = ("id", "event_type", "asset_id", "market", "price", "size", "side", "status", "price_changes", "bids", "asks", "timestamp")
-KEYS += ("maker_orders", "order_id", "owner", "matched_amount", "trader_side", "taker_order_id", "size_matched", "t", "o", "fd", "mts")
-scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(
-    ("1", "0.52", YES, CONDITION, "book", "price_change", "trade", "order", "MAKER", "BUY", "SELL", "me", "Yes")
+KEYS: tuple[str, ...] = (
+    "id",
+    "event_type",
+    "asset_id",
+    "market",
+    "price",
+    "size",
+    "side",
+    "status",
+    "price_changes",
+    "bids",
+    "asks",
+    "timestamp",
+)
+KEYS += (
+    "maker_orders",
+    "order_id",
+    "owner",
+    "matched_amount",
+    "trader_side",
+    "taker_order_id",
+    "size_matched",
+    "t",
+    "o",
+    "fd",
+    "mts",
+)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(
+        ("1", "0.52", YES, CONDITION, "book", "price_change", "trade", "order", "MAKER", "BUY", "SELL", "me", "Yes")
+    )
 )
 anything = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6), max_leaves=15
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=15,
 )
 
 

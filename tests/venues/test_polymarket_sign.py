@@ -119,7 +119,9 @@ def test_an_immediate_buy_never_reaches_an_offer_above_its_limit(tick: int, step
     assert tick_down(Price(int(implied)), grid) == price
 
 
-@given(st.sampled_from(sorted(AMOUNT_PLACES)), st.integers(1, 9_999), st.integers(10_000, 10**10), st.sampled_from(Side))
+@given(
+    st.sampled_from(sorted(AMOUNT_PLACES)), st.integers(1, 9_999), st.integers(10_000, 10**10), st.sampled_from(Side)
+)
 def test_amounts_in_shares_are_exactly_the_limit_on_every_grid(tick: int, steps: int, size: int, side: Side) -> None:
     price = Price(max(tick, steps // tick * tick))
     amounts = limit_amounts(side, price, Quantity(size), AMOUNT_PLACES[tick])

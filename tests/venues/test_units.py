@@ -83,7 +83,9 @@ def test_any_text_is_a_number_or_not_exact(text: str) -> None:
     assert Decimal(text).scaleb(6) == value
 
 
-@pytest.mark.parametrize("text", ["", ".", "-", "-.", "1e3", " 1", "1 ", "+1", "nan", "inf", "1_0", "١", "0x1", "1.2.3", "9" * 30])
+@pytest.mark.parametrize(
+    "text", ["", ".", "-", "-.", "1e3", " 1", "1 ", "+1", "nan", "inf", "1_0", "١", "0x1", "1.2.3", "9" * 30]
+)
 def test_what_is_no_plain_decimal_is_refused(text: str) -> None:
     with pytest.raises(NotExact):
         parse_scaled(text, 6)

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from messages.books import Book
 from messages.orders import LookUpFailed, Lost
 from messages.reasons import Trouble
 from messages.units import Nanos, Quantity
 from tests.venues.making import KALSHI_AUTH, WALLET, Hand, kalshi_rsa, order, polymarket_market, polymarket_wallet
 from venues import factory, reading
-from venues.board import Board
+from venues.board import Board, Sides
 from venues.calls import Calls, Missing, Told
 from venues.credentials import kalshi_credentials, load_secret, polymarket_credentials
 from venues.http import BODY_MOST, Response, SessionWire, WireError
@@ -176,9 +177,7 @@ class Told2:
 
     async def close(self) -> None: ...
 
-    async def request(
-        self, method: str, path: str, headers: object, body: bytes | None, timeout_s: float
-    ) -> Response:
+    async def request(self, method: str, path: str, headers: object, body: bytes | None, timeout_s: float) -> Response:
         self.asked.append(f"{method} {path}")
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, WireError):
@@ -210,7 +209,17 @@ OUT = WireError(Trouble.TIMEOUT, "slow")
         ((says(401, {"error": "x"}),), 1, Failed),
         ((says(200, b'{"a":'),), 1, Failed),
     ],
-    ids=["third time", "never", "gateway page once", "down", "missing", "missing page", "limited", "no key", "half JSON"],
+    ids=[
+        "third time",
+        "never",
+        "gateway page once",
+        "down",
+        "missing",
+        "missing page",
+        "limited",
+        "no key",
+        "half JSON",
+    ],
 )
 async def test_reads_are_repeated_only_where_that_may_help(
     answers: tuple[Response | WireError, ...], tries: int, kind: type
@@ -242,8 +251,6 @@ async def test_a_look_up_that_fails_is_never_absence() -> None:
     for answer in (OUT, says(500, b""), says(200, b"<html>"), says(200, {}), says(200, [1]), says(429, {"error": "x"})):
         kalshi = KalshiTrading("k", "http://x/r", kalshi_rsa(), Hand(), factory.capabilities(PLACE), wire=Told2(answer))
         assert isinstance(await kalshi.look_up(order(), None), LookUpFailed)
-        if answer is not OUT and answer.body == b"{}":
-            continue
         assert isinstance(await kalshi.look_up(order(), "V1"), LookUpFailed)
     polymarket = PolymarketTrading(
         "p", "http://x", polymarket_wallet(), Hand(), factory.capabilities(PLACE), wire=Told2(says(200, [1]))
@@ -294,7 +301,9 @@ def test_kalshi_credentials_in_all_their_forms(tmp_path: Path, monkeypatch: pyte
     pem = KALSHI_AUTH["rsa_private_key_pem"]
     inline = kalshi_credentials("main", written(tmp_path / "a", json.dumps({"key_id": "id", "private_key_pem": pem})))
     path = written(tmp_path / "b.pem", pem).removeprefix("file:")
-    by_path = kalshi_credentials("main", written(tmp_path / "c", json.dumps({"key_id": "id", "private_key_path": path})))
+    by_path = kalshi_credentials(
+        "main", written(tmp_path / "c", json.dumps({"key_id": "id", "private_key_path": path}))
+    )
     assert inline.key_id == by_path.key_id == "id"
     monkeypatch.setenv("CROSSFILL_TEST_PEM", pem)
     assert kalshi_credentials("id", "env:CROSSFILL_TEST_PEM").key_id == "id"
@@ -333,7 +342,9 @@ def test_a_funder_that_cannot_be_is_refused(kind: int, funder: str) -> None:
         Signer(polymarket_wallet(kind, funder), Hand())
 
 
-@pytest.mark.parametrize(("setting", "url"), [("rest", ""), ("rest", "ws://x"), ("ws_user", "x"), ("dialect", "bourse")])
+@pytest.mark.parametrize(
+    ("setting", "url"), [("rest", ""), ("rest", "ws://x"), ("ws_user", "x"), ("dialect", "bourse")]
+)
 def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, url: str) -> None:
     place = Place()
     setattr(place, setting, url)
@@ -363,7 +374,7 @@ async def test_a_stream_that_breaks_is_built_anew_until_cancelled() -> None:
 
     task = asyncio.create_task(follow("ws://127.0.0.1:9/x", headers, session, losing, 0.2))
     began = time.monotonic()
-    while tries < 3 and time.monotonic() - began < 3:
+    while tries < 3 and time.monotonic() - began < 3:  # noqa: ASYNC110 - a count, not an event
         await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -373,9 +384,10 @@ async def test_a_stream_that_breaks_is_built_anew_until_cancelled() -> None:
 
 
 def test_a_board_tells_changes_confirmations_and_doubt() -> None:
-    clock, told = Hand(), []
+    clock = Hand()
+    told: list[Book] = []
     board = Board("v", ["M"], told.append, clock)
-    sides = ((((5_000, 1),), ((5_100, 1),)) * 2)[:2] + ((), ())
+    sides: Sides = (((5_000, 1),), ((5_100, 1),), (), ())
     board.confirm("M", clock.at)
     assert told == []
     board.show("M", sides, clock.at)
@@ -398,7 +410,10 @@ def test_versions_grow_with_rules_and_fees_and_not_with_time() -> None:
     market = polymarket_market()
     first = versions.number(market)
     later = market.model_copy(
-        update={"seen_at": Nanos(market.seen_at + 10**9), "fees": market.fees.model_copy(update={"verified_at": Nanos(7)})}
+        update={
+            "seen_at": Nanos(market.seen_at + 10**9),
+            "fees": market.fees.model_copy(update={"verified_at": Nanos(7)}),
+        }
     )
     same = versions.number(later)
     assert (same.version, same.fees.version, same.fees.verified_at) == (first.version, first.fees.version, 7)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from messages.books import Levels, mirror
+from messages.books import mirror
 from messages.units import Nanos
-from venues.board import best
+from venues.board import Sides, best
 from venues.kalshi.codec import levels
 from venues.reading import is_object, json_of, level_of, object_of, signed_quantity_of, text_of, whole_of
 
@@ -28,7 +28,7 @@ class Ladder:
     asks: dict[int, int] = field(default_factory=dict)
     known: bool = False
 
-    def sides(self) -> tuple[Levels, Levels, Levels, Levels]:
+    def sides(self) -> Sides:
         bids, asks = best(self.bids, bids=True), best(self.asks, bids=False)
         return bids, asks, mirror(asks), mirror(bids)
 
@@ -37,7 +37,7 @@ class Ladder:
         return bool(self.bids and self.asks) and max(self.bids) >= min(self.asks)
 
 
-class Refused(Exception):
+class Unsubscribed(Exception):
     """The venue will send nothing more on this subscription."""
 
 
@@ -91,7 +91,7 @@ class Books:
     def _error(self, told: Mapping[str, Any], inner: Mapping[str, Any]) -> None:
         code = whole_of(inner, "code")
         if code in (10, 25) or (whole_of(told, "id") == 1 and self.sid is None):
-            raise Refused(f"error {code}")
+            raise Unsubscribed(f"error {code}")
 
     def _sequence(self, told: Mapping[str, Any]) -> set[str]:
         seq = whole_of(told, "seq")

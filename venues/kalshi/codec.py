@@ -112,7 +112,8 @@ def _ended(told: Mapping[str, Any], matched: Quantity) -> EndKind | None:
 
 def fill_seen(venue: str, told: Mapping[str, Any], at: Nanos) -> FillSeen | None:
     """An execution of a list or a stream. Its price is on the YES scale, whatever outcome the order named: only whoever
-    knows the order knows that, and turns it (`1 − p` for an order of NO). Kalshi executions are final at once."""
+    knows the order knows that, and turns it (`1 − p` for an order of NO). Kalshi executions are final at once.
+    """
     fill, market = text_of(told, "trade_id") or text_of(told, "fill_id"), text_of(told, "market_ticker")
     price, quantity = price_of(told, "yes_price_dollars"), quantity_of(told, "count_fp")
     fee = money_of(told, "fee_cost", rounding=1)

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from messages.books import Book, mirror
 from messages.markets import Market
-from messages.orders import Absent, EndKind, Ended, FillSeen, LookUpFailed, Order, OrderSeen, Rested
+from messages.orders import Absent, Ended, EndKind, FillSeen, LookUpFailed, Order, OrderSeen, Rested
 from messages.units import SECOND, Money, Nanos, TimeInForce
 from venues.calls import Calls, Missing, Told
 from venues.credentials import KalshiCredentials
@@ -156,7 +156,11 @@ class KalshiTrading:
         told = await self._calls.read("/exchange/user_data_timestamp")
         if isinstance(told, Failed):
             return told
-        moment = None if isinstance(told, Missing) or not is_object(told.value) else time_of(text_of(told.value, "as_of_time"))
+        moment = (
+            None
+            if isinstance(told, Missing) or not is_object(told.value)
+            else time_of(text_of(told.value, "as_of_time"))
+        )
         return Failed(text="the venue does not say how fresh its reads are") if moment is None else min(moment, asked)
 
     def _found(self, order: Order, told: Mapping[str, object]) -> LookUpAnswer:
@@ -244,7 +248,7 @@ class KalshiTrading:
         if sides is None:
             return Failed(text=f"the book of {market} cannot be read")
         bids, asks = sides[0][:DEPTH], sides[1][:DEPTH]
-        return Book(self.name, market, at, at, True, bids, asks, mirror(asks), mirror(bids))  # noqa: FBT003
+        return Book(self.name, market, at, at, True, bids, asks, mirror(asks), mirror(bids))
 
     async def _sign(self, method: str, path: str, body: bytes) -> Mapping[str, str]:
         signed = await self._signer.signed(method, self._root + path.partition("?")[0])

@@ -17,7 +17,7 @@ from venues.calls import Calls, Missing, Told
 from venues.credentials import KalshiCredentials
 from venues.http import SessionWire, Wire
 from venues.kalshi import codec
-from venues.kalshi.books import BOOKS, LIFECYCLE, Books, Refused
+from venues.kalshi.books import BOOKS, LIFECYCLE, Books, Unsubscribed
 from venues.kalshi.sign import Signer
 from venues.port import Clock, Failed, StreamEvent
 from venues.reading import is_object, json_of, object_of, text_of
@@ -182,7 +182,7 @@ class Watch:
         at = self._clock.now()
         try:
             changed, rules = self._books.take(frame, at)
-        except Refused as problem:
+        except Unsubscribed as problem:
             raise Broken(str(problem)) from None
         for market in changed:
             ladder = self._books.ladders[market]
@@ -283,5 +283,3 @@ class KalshiAccountData:
             event = codec.fill_seen(self.name, inner, at)
         self.skipped += event is None
         return event
-
-

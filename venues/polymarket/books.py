@@ -13,7 +13,7 @@ from typing import Any
 from messages.books import Levels
 from messages.markets import Market
 from messages.units import Nanos
-from venues.board import best
+from venues.board import Sides, best
 from venues.polymarket.codec import sides
 from venues.reading import is_object, json_of, level_of, objects, price_of, text_of, whole_of
 
@@ -108,7 +108,7 @@ class Books:
     def known(self, market: str) -> bool:
         return all(self.ladders[token].known and not _crossed(self.ladders[token]) for token in self.tokens[market])
 
-    def sides(self, market: str) -> tuple[Levels, Levels, Levels, Levels]:
+    def sides(self, market: str) -> Sides:
         yes, no = (self.ladders[token] for token in self.tokens[market])
         return (
             best(yes.bids, bids=True),

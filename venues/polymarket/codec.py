@@ -60,7 +60,9 @@ def order_fields(order: Order, market: Market, signer: Signer, tick: Price | Non
     """What is signed, and its digest. A function of the order, the wallet, and the market's tokens, contract and tick."""
     separator = SEPARATORS.get(market.generation)
     if separator is None:
-        raise NotReady(f"{market.market} settles on an unknown contract ({market.generation!r}); this version signs none for it")
+        raise NotReady(
+            f"{market.market} settles on an unknown contract ({market.generation!r}); this version signs none for it"
+        )
     amounts = amounts_of(order, market.ticks[0].step if tick is None else tick)
     fields = SignedFields(
         salt=salt_of(order.order),
@@ -155,7 +157,9 @@ def order_seen(venue: str, told: Mapping[str, Any], at: Nanos) -> OrderSeen | No
         return None
     immediate = text_of(told, "order_type").upper() in ("FAK", "FOK")
     if immediate and text_of(told, "side").upper() != "SELL":
-        return OrderSeen(venue=venue, wire=wire, venue_order=wire, market=market, matched=Quantity(0), ended=None, at=at)
+        return OrderSeen(
+            venue=venue, wire=wire, venue_order=wire, market=market, matched=Quantity(0), ended=None, at=at
+        )
     ended = end_of(bare_status(told), immediate=immediate)
     return OrderSeen(venue=venue, wire=wire, venue_order=wire, market=market, matched=matched, ended=ended, at=at)
 

@@ -193,7 +193,9 @@ def answer_of(status: int, headers: Mapping[str, str], told: Any) -> Answer:
     if is_object(told):
         code = text_of(told, "code").lower()
         words = " ".join(
-            part for part in (code, *(text_of(told, key) for key in ("error", "errorMsg", "error_msg", "message"))) if part
+            part
+            for part in (code, *(text_of(told, key) for key in ("error", "errorMsg", "error_msg", "message")))
+            if part
         ).lower()
     return Answer(status, headers, structured=bool(words), code=code, words=words)
 
@@ -233,5 +235,7 @@ def plausible(order: Order, shares: Quantity, dollars: int) -> bool:
     """
     if order.side is Side.BUY and order.time_in_force is TimeInForce.IOC:
         within = believable(Quantity(dollars), Quantity(spend_of(order)))
-        return within and 0 < shares <= dollars * 10_000 and dollars * 10_000 <= (shares + SHARE_STEP) * (order.price + 1)
+        return (
+            within and 0 < shares <= dollars * 10_000 and dollars * 10_000 <= (shares + SHARE_STEP) * (order.price + 1)
+        )
     return shares > 0 and believable(shares, asked_shares(order)) and 0 <= dollars <= shares

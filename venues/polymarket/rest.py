@@ -9,9 +9,9 @@ import msgspec
 
 from messages.books import Book, Levels
 from messages.markets import Market
-from messages.orders import Absent, EndKind, Ended, FillSeen, LookUpFailed, Order, OrderSeen, Rested
+from messages.orders import Absent, Ended, EndKind, FillSeen, LookUpFailed, Order, OrderSeen, Rested
 from messages.units import SECOND, Money, Nanos, Outcome, Price, Quantity, Side, TimeInForce
-from venues.calls import Calls, Missing, Told
+from venues.calls import Calls, Told
 from venues.credentials import PolymarketCredentials
 from venues.http import SessionWire, Wire, WireError
 from venues.polymarket import codec
@@ -112,7 +112,8 @@ class PolymarketTrading:
 
     def _identities(self, order: Order) -> tuple[str, ...]:
         """Every hash that the order may have gone out under: ours, and for an immediate buy those of the other grids,
-        since a restart may have come between a change of tick and this question."""
+        since a restart may have come between a change of tick and this question.
+        """
         found = [self.identify(order)]
         if order.time_in_force is TimeInForce.IOC and order.side is Side.BUY:
             market = self._market(order)
@@ -314,7 +315,7 @@ class PolymarketTrading:
             if sides is None:
                 return Failed(text=f"the book of {market} cannot be read")
             found.extend(side[:DEPTH] for side in sides)
-        return Book(self.name, market, at, at, True, found[0], found[1], found[2], found[3])  # noqa: FBT003
+        return Book(self.name, market, at, at, True, found[0], found[1], found[2], found[3])
 
     async def _sign(self, method: str, path: str, body: bytes) -> Mapping[str, str]:
         headers = self._signer.headers(method, path.partition("?")[0], body)

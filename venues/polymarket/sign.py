@@ -160,9 +160,18 @@ class Signer:
 
     def check(self) -> None:
         """One fixed order through a general library as well; `NotReady` on any difference, for a wrong signature may be
-        an order of somebody else's making."""
+        an order of somebody else's making.
+        """
         fields = SignedFields(
-            479249096354, self.funder, self.address, 2**255 + 7, 52_000_000, 100_000_000, 1, self.signature_type, 1713398400000
+            479249096354,
+            self.funder,
+            self.address,
+            2**255 + 7,
+            52_000_000,
+            100_000_000,
+            1,
+            self.signature_type,
+            1713398400000,
         )
         for generation, exchange in EXCHANGES.items():
             digest = fields.digest(SEPARATORS[generation])

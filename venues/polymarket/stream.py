@@ -58,7 +58,9 @@ class PolymarketMarketData:
         self._clock = clock
         self._connect_timeout_s = connect_timeout_s
         self._calls = Calls(wire or SessionWire(rest, connect_timeout_s), _unsigned, request_timeout_s)
-        self._gamma = Calls(SessionWire(gamma, connect_timeout_s), _unsigned, request_timeout_s) if gamma else self._calls
+        self._gamma = (
+            Calls(SessionWire(gamma, connect_timeout_s), _unsigned, request_timeout_s) if gamma else self._calls
+        )
         self._versions = Versions()
         self._batches = True
 

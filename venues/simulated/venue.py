@@ -92,12 +92,10 @@ class Venue:
                 self.desk, pairs, {key.api_key: key for key in wallet}, seed=settings.seed,
                 buckets=Buckets(tier, POLYMARKET_TIERS[tier]),
             )  # fmt: skip
-            halves = (PolymarketMarkets(self.clob), PolymarketAccount(self.clob))
-            self._routes = [
-                *[route for half in halves for route in half.routes()],
-                *polymarket.PolymarketOrders(self.clob).routes(),
-                *PolymarketStreams(self.desk, self.clob).routes(),
-            ]
+            orders = polymarket.PolymarketOrders(self.clob)
+            books, reads = PolymarketMarkets(self.clob), PolymarketAccount(self.clob)
+            streams = PolymarketStreams(self.desk, self.clob)
+            self._routes = [*orders.routes(), *books.routes(), *reads.routes(), *streams.routes()]
         self._player: TapePlayer | None = None
         self._makers: Makers | None = None
         if settings.tape is not None:

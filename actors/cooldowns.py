@@ -1,0 +1,113 @@
+"""Cool-downs: owns when a market may be opened again. Of several such times the latest wins, whoever set it.
+
+They bind opening only. An executor obeys its own journal; from here it learns what a person set, and what another
+shard had learnt of a market before it changed hands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actors.company import Peers
+from actors.memory import Memory
+from actors.points import reach
+from actors.shell import Clock, Outbox, Place
+from configs.settings import Settings
+from core.claims import Heard
+from messages.base import Message
+from messages.control import PeerDown, PeerUp
+from messages.leases import CooldownsSet, Reported
+from messages.reasons import Reason
+from messages.units import Nanos
+
+EXECUTORS = "executor*"
+
+
+class CooldownOwner:
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._settings = Settings.model_validate_json(place.settings)
+        self._heard, self._peers = Heard(), Peers()
+        self.until: dict[tuple[str, str], Nanos] = {}
+        self.paused: dict[tuple[str, str], Reason] = {}
+        self._rejected: dict[tuple[str, str], int] = {}
+
+    async def start(self, outbox: Outbox, clock: Clock) -> str:
+        self._outbox, self._clock = outbox, clock
+        self._memory = Memory(self.place, clock, self._settings.engine.durability.value)
+        self.epoch = self._memory.epoch
+        self._memory.recall(lambda _, fact: self._fold(fact))
+        return ""
+
+    async def stop(self) -> None:
+        self._memory.close()
+
+    def introduced(self, peer: PeerUp | PeerDown) -> None:
+        if self._peers.introduced(peer) and peer.name in self._peers.up(EXECUTORS):
+            self._outbox.tell(peer.name, self.active())
+
+    async def hear(self, sender: str, message: Message) -> Message | None:
+        match message:
+            case Reported() if not self._heard.outdated(message):
+                self._report(sender, message)
+            case CooldownsSet():
+                self._remember([message])
+                reach("before-reply")
+                self._outbox.tell(EXECUTORS, self.active())
+        return None
+
+    def active(self) -> CooldownsSet:
+        now = self._clock.now()
+        return CooldownsSet(
+            owner_epoch=self.epoch,
+            until=tuple((venue, market, until) for (venue, market), until in self.until.items() if until > now),
+            paused=tuple((venue, market, why) for (venue, market), why in self.paused.items()),
+        )
+
+    def _report(self, sender: str, report: Reported) -> None:
+        if part := self._heard.part(report, "cooled"):
+            self._remember([part])
+        reach("before-reply")
+        self._outbox.tell(sender, self._heard.answer(self.place.name, self.epoch, report.source))
+
+    def _remember(self, facts: Sequence[Message]) -> None:
+        reach("before-append")
+        self._memory.remember(facts)
+        reach("after-append")
+        for fact in facts:
+            self._fold(fact)
+
+    def _fold(self, fact: Message) -> None:
+        match fact:
+            case Reported():
+                self._heard.fold(fact)
+                for entry in fact.cooled:
+                    key = (entry.venue, entry.market)
+                    self._later(key, entry.not_before)
+                    self._rejected[key] = self._rejected.get(key, 0) + 1 if entry.rejected else 0
+            case CooldownsSet():
+                for venue, market, until in fact.until:
+                    self._later((venue, market), until)
+                    # a pause has no end of its own; a time for the same market is one
+                    self.paused.pop((venue, market), None)
+                for venue, market, why in fact.paused:
+                    self.paused[(venue, market)] = why
+
+    def _later(self, key: tuple[str, str], until: Nanos) -> None:
+        self.until[key] = Nanos(max(until, self.until.get(key, 0)))
+
+    def snapshot(self) -> dict[str, object]:
+        active = self.active()
+        return {
+            "epoch": self.epoch,
+            "markets": len(self.until),
+            "cooling": [
+                {"venue": venue, "market": market, "until": until, "rejected": self._rejected.get((venue, market), 0)}
+                for venue, market, until in active.until
+            ],
+            "paused": [{"venue": venue, "market": market, "why": why.value} for venue, market, why in active.paused],
+            "acknowledged": dict(self._heard.upto),
+            "peers": self._peers.up(),
+            "journal_seq": self._memory.seq,
+            "failed": "",
+        }
