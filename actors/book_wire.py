@@ -8,8 +8,10 @@ So a slow reader gets fewer books, never older ones, and costs no memory.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 
 import msgspec
 from loguru import logger
@@ -61,6 +63,11 @@ class Frames:
         self._rest = data[at:]
 
 
+def _keep_short(writer: asyncio.StreamWriter, buffer: int) -> None:
+    """What lies in the system's buffers is older than what could be sent instead."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, buffer, BUFFER_MOST)
+
+
 class _Reader:
     """One connected reader and the markets that wait for it."""
 
@@ -91,10 +98,9 @@ class BookServer:
     async def close(self) -> None:
         if self._server is not None:
             self._server.close()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for reader in self._readers:
+            reader.writer.transport.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def readers(self) -> int:
@@ -126,6 +132,7 @@ class BookServer:
         reader.waiting = dict.fromkeys(self._frames)
         reader.wake.set()
         writer.transport.set_write_buffer_limits(high=BUFFER_MOST)
+        _keep_short(writer, socket.SO_SNDBUF)
         writing = asyncio.create_task(self._write(reader))
         try:
             # a reader has nothing to say: whatever comes from it is its end
@@ -135,7 +142,6 @@ class BookServer:
         finally:
             self._readers.discard(reader)
             writing.cancel()
-            # wait: it did not `await` its cancellation yet, and closing under it would be loud
             await asyncio.gather(writing, return_exceptions=True)
             writer.close()
 
@@ -145,8 +151,7 @@ class BookServer:
                 await reader.wake.wait()
                 reader.wake.clear()
                 while reader.waiting:
-                    turn = [next(iter(reader.waiting))]
-                    turn = list(reader.waiting)[:WRITE_MOST]
+                    turn = list(islice(reader.waiting, WRITE_MOST))
                     for key in turn:
                         del reader.waiting[key]
                     reader.writer.write(b"".join(self._frames[key] for key in turn))
@@ -175,6 +180,7 @@ class BookClient:
             except OSError:
                 pass
             else:
+                _keep_short(writer, socket.SO_RCVBUF)
                 self.connections += 1
                 self.connected = True
                 try:

@@ -1,5 +1,8 @@
-"""Time for the shells. Wall time is read once; after that only the monotonic clock moves, so a step of the system clock
-can neither age a lease nor revive an expired one."""
+"""Time for the shells.
+
+Wall time is read once; after that only the monotonic clock moves, so a step of the system clock can neither age a lease
+nor revive an expired one.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from loguru import logger
 
@@ -533,7 +533,7 @@ class LocalNet:
         self._post: Post | None = None
         self.deaths: list[tuple[str, str]] = []
 
-    async def __aenter__(self) -> LocalNet:
+    async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._factory = loop.get_task_factory()
         loop.set_task_factory(cast(Any, self._owned_task))

@@ -20,7 +20,6 @@ import resource
 import secrets
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -316,8 +315,11 @@ class ProcessWatch:
 
 
 class Pulse:
-    """The heartbeat counter in a file, for a supervisor on the same node: a call a second to ask for it would cost more
-    than everything else that an idle actor does. Where the file cannot be written the supervisor asks by call."""
+    """The heartbeat counter in a file, for a supervisor on the same node.
+
+    A call a second to ask for it would cost more than everything else that an idle actor does. Where the file cannot be
+    written the supervisor asks by call.
+    """
 
     def __init__(self, place: Place) -> None:
         self._descriptor = -1
@@ -449,8 +451,10 @@ def _prepare_environment(import_from: Sequence[Path]) -> Path:
     known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path not in folders]
     os.environ["PYTHONPATH"] = os.pathsep.join((*folders, *known))
     # The path of a unix socket has room for 107 bytes and Ray's own part takes most of them.
-    short = Path("/tmp")
-    directory = Path(tempfile.mkdtemp(prefix="cf-", dir=short if short.is_dir() and sys.platform != "win32" else None))
+    short = Path("/tmp")  # noqa: S108  a folder of a random name and mode 0700 is made in it
+    parent = short if short.is_dir() else Path(tempfile.gettempdir())
+    _sweep(parent)
+    directory = Path(tempfile.mkdtemp(prefix=f"cf-{os.getpid()}-", dir=parent))
     if "RAY_AUTH_MODE" not in os.environ:
         # Left alone, Ray writes a token that everybody may read into the home folder, and warns on the terminal.
         token = directory / "token"
@@ -467,11 +471,20 @@ def _prepare_environment(import_from: Sequence[Path]) -> Path:
     return directory
 
 
+def _sweep(parent: Path) -> None:
+    """A driver that was killed could not remove its folder; the next one does."""
+    for left in parent.glob("cf-*-*"):
+        pid = left.name.split("-")[1]
+        with suppress(OSError):
+            if pid.isdecimal() and left.stat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():
+                shutil.rmtree(left, ignore_errors=True)
+
+
 def _silence() -> None:
     """Ray prints a paragraph about each killed worker on the driver's terminal, whatever the log level."""
     with suppress(Exception):
         rays_own: Any = import_module("ray._private.worker")
-        rays_own._worker_logs_enabled = False
+        rays_own._worker_logs_enabled = False  # noqa: SLF001  there is no public way
 
 
 __all__ = [

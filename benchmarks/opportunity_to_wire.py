@@ -43,7 +43,7 @@ from messages.leases import CapitalGranted, ClaimsGranted, KeysGranted, MarketsS
 from messages.markets import Market, VenueMode
 from messages.orders import Order, Role
 from messages.units import CONTRACT, DOLLAR, SECOND, Money, Nanos, Outcome, Price, Quantity, Side, TimeInForce
-from venues.factory import market_data, trading
+from venues.factory import ROOTS, market_data, trading
 from venues.http import Response
 from venues.port import Failed, Trading
 
@@ -174,14 +174,14 @@ class Engine:
             key = settings.keys[0].name
             await self._say(
                 KeysGranted(
-                    owner_epoch=1, holder="executor", venue=name, lease=number + 1, key=key, opening=5, closing=5,
+                    owner_epoch=1, holder="executor", venue=name, lease=number + 1, key=key, opening=10_000, closing=100,
                     opening_for=Nanos(5 * SECOND), closing_for=Nanos(5 * SECOND),
                 )
             )  # fmt: skip
         await asyncio.sleep(0.002)
         before = executor.desk.number
         self._sequence += 1
-        books = [self._book(market, Nanos(self._clock.now())) for market in self._markets.values()]
+        books = [self._book(market, self._clock.now()) for market in self._markets.values()]
         executor.scout.books[(books[0].venue, books[0].market)] = books[0]
         began = time.time_ns()
         executor._books(books[1:])  # noqa: SLF001  what the socket of a feed does
@@ -198,9 +198,11 @@ class Engine:
         return Sample(began, wires)
 
     def _book(self, market: Market, now: Nanos) -> Book:
-        ask = ((int(PRICE), int(QUANTITY)),)
-        bid = ((int(PRICE) - 200, int(QUANTITY)),)
-        return Book(market.venue, market.market, self._sequence, now, True, bid, ask, bid, ask)
+        """Only YES at the venue that counts contracts and NO at the one that counts money cross."""
+        cheap, dear = ((int(PRICE), int(QUANTITY)),), ((7_000, int(QUANTITY)),)
+        bids = ((int(PRICE) - 1_000, int(QUANTITY)),)
+        yes, no = (dear, cheap) if market.cash_denominated else (cheap, dear)
+        return Book(market.venue, market.market, self._sequence, now, True, bids, yes, bids, no)  # noqa: FBT003
 
     def _clear(self) -> None:
         """Each round begins without a book, as if the last had never crossed."""
@@ -213,7 +215,7 @@ async def measure(rounds: int, gaps: Sequence[int]) -> dict[str, Any]:
 
 
 def _settings(directory: Path) -> Settings:
-    settings = load([ROOT / "configs" / "sim.yaml"], ()).settings
+    settings = load([ROOT / "configs" / "sim.yaml"]).settings
     risk = RiskSettings(cool_down_ms=0, release_after_ms=0, reject_storm=10**9, min_profit_cents=Decimal(1))
     changes = {"risk": risk, "home": directory, "sim": SimSettings(faults="none"), "pairs": settings.pairs.absolute()}
     return settings.model_copy(update=changes)
@@ -282,7 +284,8 @@ async def _bare(
 ) -> Case:  # fmt: skip
     adapters = {}
     for venue, its in settings.venues.items():
-        wire = None if name == "aiohttp" else SocketWire(its.rest)
+        root = ROOTS.get((its.dialect.value, "rest"), "")
+        wire = None if name == "aiohttp" else SocketWire(its.rest + root)
         adapters[venue] = trading(venue, its, its.keys[0], clock, wire=wire)
         await adapters[venue].open()
         stack.push_async_callback(adapters[venue].close)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,8 +14,9 @@ from rich.table import Table
 
 from console.exits import Exit
 from console.proof.fold import fold, is_executor, owner_entries, sheets
-from console.proof.judge import KINDS, SCHEMA_VERSION, Proof, VenueProof, judge
+from console.proof.judge import KINDS, SCHEMA_VERSION, Proof, judge
 from console.proof.ledgers import Unreadable, read_ledgers
+from console.proof.page import page
 from core.units import contracts, dollars
 from messages.units import Money, Quantity
 
@@ -41,84 +44,85 @@ def main(journal: Path, ledgers: Path, *, as_json: bool = False) -> int:
     if as_json:
         print(json.dumps(proof.to_dict(), indent=2))
     else:
-        show(proof, Console(highlight=False))
+        show(proof.to_dict(), page())
     return Exit.OK if proof.clean else Exit.EXPOSED
 
 
-def show(proof: Proof, console: Console) -> None:
-    """The proof as tables and one plain sentence."""
-    console.print(venue_table(proof))
-    for venue, judged in proof.venues.items():
-        for position in judged.positions_different:
-            console.print(
-                f"  {venue} {escape(position.market)} {position.outcome}: {contracts(Quantity(position.ours))} ours, "
-                f"{contracts(Quantity(position.theirs))} theirs"
-            )
-    for excess in proof.escalated:
-        console.print(f"  [yellow]escalated[/] {excess.trade}: {escape(excess.why)}")
-    shown: dict[str, int] = {}
-    for violation in proof.violations:
-        shown[violation.what] = shown.get(violation.what, 0) + 1
-        if shown[violation.what] <= SHOWN_MOST:
-            console.print(f"  [red]{violation.invariant} {violation.what}[/] {escape(violation.text)}")
-    for what, count in shown.items():
+def show(document: Mapping[str, Any], console: Console) -> None:
+    """The proof, as its document has it: tables, everything that is wrong, and one plain sentence."""
+    if "error" in document:
+        console.print(f"[bold red]There is no proof:[/] {escape(document['text'])}")
+        return
+    console.print(_table(document["venues"]))
+    for venue, told in document["venues"].items():
+        for position in told["positions_different"]:
+            ours, theirs = (contracts(Quantity(position[side])) for side in ("ours", "theirs"))
+            console.print(f"  {venue} {escape(position['market'])} {position['outcome']}: {ours} ours, {theirs} theirs")
+    for excess in document["escalated"]:
+        console.print(f"  [yellow]escalated[/] {excess['trade']}: {escape(excess['why'])}")
+    seen: dict[str, int] = {}
+    for violation in document["violations"]:
+        what = violation["what"]
+        seen[what] = seen.get(what, 0) + 1
+        if seen[what] <= SHOWN_MOST:
+            console.print(f"  [red]{violation['invariant']} {what}[/] {escape(violation['text'])}")
+    for what, count in seen.items():
         if count > SHOWN_MOST:
             console.print(f"  [red]{what}[/] {count - SHOWN_MOST} more; --json has them all")
-        console.print(f"  the rule: {KINDS[what]}")
-    console.print(sentence(proof), style="green" if proof.clean else "bold red")
+        console.print(f"  the rule: {KINDS[what]}", style="dim")
+    console.print(sentence(document), style="green" if is_clean(document) else "bold red")
 
 
-def venue_table(proof: Proof) -> Table:
-    table = Table(title="Proof: our journals against the venues' ledgers", title_justify="left", safe_box=True)
-    table.add_column("venue")
-    for column in ("figure", "ours", "theirs", "difference"):
-        table.add_column(column, justify="left" if column == "figure" else "right")
-    for name, venue in proof.venues.items():
-        for number, (figure, ours, theirs, difference) in enumerate(_rows(venue)):
-            style = "red" if difference not in {"0", "0.00"} else ""
-            table.add_row(name if not number else "", figure, ours, theirs, difference, style=style)
+def is_clean(document: Mapping[str, Any]) -> bool:
+    return "error" not in document and not document["violations"] and not document["escalated"]
+
+
+def _table(venues: Mapping[str, Any]) -> Table:
+    table = Table(title="The proof: our journals against the venues' ledgers", title_justify="left")
+    for column in ("venue", "figure"):
+        table.add_column(column)
+    for column in ("ours", "theirs", "difference"):
+        table.add_column(column, justify="right")
+    for name, told in venues.items():
+        for number, (figure, ours, theirs, difference) in enumerate(_rows(told)):
+            style = "" if difference in {"0", "0.00", ""} else "red"
+            table.add_row("" if number else name, figure, ours, theirs, difference, style=style)
         table.add_section()
     return table
 
 
-def _rows(venue: VenueProof) -> list[tuple[str, str, str, str]]:
-    amounts = [("cash", venue.cash), ("fees", venue.fees)]
-    rows = [
-        (f"{name} $", dollars(Money(f.ours)), dollars(Money(f.theirs)), dollars(Money(f.difference)))
-        for name, f in amounts
-    ]
-    equal, wrong = venue.positions_equal, len(venue.positions_different)
-    rows.append(("positions", f"{equal} equal", "", str(wrong)))
-    only_ours, only_theirs = len(venue.executions_only_ours), len(venue.executions_only_theirs)
-    different = only_ours + only_theirs + len(venue.executions_different)
-    both = venue.executions_equal + len(venue.executions_different)
-    rows.append(("executions", str(both + only_ours), str(both + only_theirs), str(different)))
-    rows.append(("orders", f"{venue.orders_named} named", f"{venue.orders_accepted} accepted, {venue.posts} sent", "0"))
-    return rows
+def _rows(told: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    for figure in ("cash", "fees"):
+        ours, theirs, difference = (dollars(Money(told[figure][side])) for side in ("ours", "theirs", "difference"))
+        yield f"{figure} $", ours, theirs, difference
+    different = len(told["positions_different"])
+    equal = told["positions_equal"]
+    yield "positions", str(equal + different), str(equal + different), str(different)
+    ours, theirs, both = (told[f"executions_{which}"] for which in ("only_ours", "only_theirs", "different"))
+    shared = told["executions_equal"] + len(both)
+    wrong = len(ours) + len(theirs) + len(both)
+    yield "executions", str(shared + len(ours)), str(shared + len(theirs)), str(wrong)
+    yield "orders", f"{told['orders_named']} named", f"{told['orders_accepted']} stand, {told['posts']} requests", ""
 
 
-def sentence(proof: Proof) -> str:
+def sentence(document: Mapping[str, Any]) -> str:
     """The whole proof in plain words."""
-    orders = sum(venue.orders_named for venue in proof.venues.values())
+    venues, hashes = document["venues"], document["hashes"]
     parts = [
-        f"{_count(orders, 'order')} at {_count(len(proof.venues), 'venue')}",
-        f"{proof.accepted_twice} accepted twice",
-        f"{proof.sent_twice} sent twice",
-        f"{_count(proof.reposted, 'repeat')} as a journaled look-up",
-        f"residual excess {contracts(Quantity(proof.residual_excess))}",
+        f"{_count(sum(told['orders_named'] for told in venues.values()), 'order')} at {_count(len(venues), 'venue')}",
+        f"{document['accepted_twice']} accepted twice",
+        f"{document['sent_twice']} sent twice",
+        f"{_count(document['reposted'], 'repeat')} as a journaled look-up",
+        f"residual excess {document['residual_excess_contracts']}",
     ]
     equal = "cash, fees, positions and executions are equal to the micro-dollar"
-    books = equal if proof.reconciled else "the books do NOT agree"
-    replay = (
-        f"replay gives the same state ({proof.hashes_equal} of {proof.hashes} hashes)"
-        if proof.replay_equal
-        else f"replay does NOT give the same state ({proof.hashes_equal} of {proof.hashes} hashes)"
-    )
-    told = f"{', '.join(parts)}; {books}; {replay}."
-    if proof.escalated:
-        told += f" {_count(len(proof.escalated), 'trade')} in a person's hands."
-    if proof.violations:
-        told += f" {_count(len(proof.violations), 'violation')}."
+    books = equal if document["reconciled"] else "the books do NOT agree"
+    same = "gives the same state" if document["replay_equal"] else "does NOT give the same state"
+    told = f"{', '.join(parts)}; {books}; replay {same} ({hashes['equal']} of {hashes['compared']} hashes)."
+    if document["escalated"]:
+        told += f" {_count(len(document['escalated']), 'trade')} in a person's hands."
+    if document["violations"]:
+        told += f" {_count(len(document['violations']), 'violation')}."
     return told
 
 

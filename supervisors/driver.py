@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import Self, cast
 
 from loguru import logger
 
@@ -144,7 +144,7 @@ class Tree:
         self._changed = asyncio.Event()
         self._here = ""
 
-    async def __aenter__(self) -> Tree:
+    async def __aenter__(self) -> Self:
         self.run_directory.mkdir(parents=True, exist_ok=True)
         self._session = await ray_init(self._address, import_from=self._import_from)
         self._here = node_id()

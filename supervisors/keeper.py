@@ -29,7 +29,7 @@ from messages.units import MILLISECOND, SECOND, Nanos
 from supervisors import restarts
 from supervisors.happenings import Arrival
 from supervisors.restarts import Cause, Child, Escalate, Kill, Limits, Phase, Roster, Start
-from supervisors.tree import Leaf, Node, leaves
+from supervisors.tree import Leaf, Node
 
 BEATS_TO_BE_STALE = 4
 STOP_CHILD_WITHIN = Nanos(5 * SECOND)

@@ -8,7 +8,6 @@ but only the teller gets the way to reach the other.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -51,7 +50,7 @@ class Epochs:
             last = 0
         fresh = self._path.with_name("epoch.new")
         fresh.write_text(str(last + 1))
-        os.replace(fresh, self._path)  # whole or not at all: an epoch must never be given twice
+        fresh.replace(self._path)  # whole or not at all: an epoch must never be given twice
         return last + 1
 
 

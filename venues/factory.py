@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 
 from messages.units import MILLISECOND, Nanos
 from venues.credentials import SecretLoader, kalshi_credentials, load_secret, polymarket_credentials
+from venues.http import Wire
 from venues.kalshi.rest import KalshiTrading
 from venues.kalshi.stream import KalshiAccountData, KalshiMarketData
+from venues.polymarket.account import PolymarketAccountData
 from venues.polymarket.rest import PolymarketTrading
-from venues.polymarket.stream import PolymarketAccountData, PolymarketMarketData
+from venues.polymarket.stream import PolymarketMarketData
 from venues.port import AccountData, Capabilities, Clock, MarketData, NotReady, Trading
 
 
@@ -74,15 +76,18 @@ def capabilities(venue: Venue) -> Capabilities:
     )
 
 
-def trading(name: str, venue: Venue, key: Key, clock: Clock, loader: SecretLoader = load_secret) -> Trading:
+def trading(
+    name: str, venue: Venue, key: Key, clock: Clock, loader: SecretLoader = load_secret, wire: Wire | None = None
+) -> Trading:
+    """`wire` replaces the HTTP client of order entry, for comparisons."""
     request_s, connect_s = _timeouts(venue)
     rest = _url(name, venue, "rest")
     if _dialect(name, venue) == "kalshi":
         credentials = kalshi_credentials(key.name, key.secret, loader)
-        return KalshiTrading(name, rest, credentials, clock, capabilities(venue), request_s, connect_s)
+        return KalshiTrading(name, rest, credentials, clock, capabilities(venue), request_s, connect_s, wire)
     wallet = polymarket_credentials(key.name, key.secret, loader, venue.signature_type)
     data = _sibling(rest, "data-api")
-    return PolymarketTrading(name, rest, wallet, clock, capabilities(venue), request_s, connect_s, data)
+    return PolymarketTrading(name, rest, wallet, clock, capabilities(venue), request_s, connect_s, data, wire)
 
 
 def market_data(name: str, venue: Venue, key: Key, clock: Clock, loader: SecretLoader = load_secret) -> MarketData:

@@ -198,15 +198,9 @@ def _after(folded: Folded, entry: Entry, message: Message) -> None:
             folded.halts[-1].until_ns = min(folded.halts[-1].until_ns, entry.at_ns)
 
 
-def owner_entries(directory: Path, names: list[str]) -> list[Booked]:
-    """What the position book made durable: its own records, or the reports that it kept, each entry once."""
+def owner_entries(directory: Path, names: list[str]) -> list[tuple[str, Booked]]:
+    """What the position book made durable, with who reported it. It books all that it kept: twice kept is twice booked."""
     if POSITION_BOOK not in names:
         return []
-    found: dict[tuple[str, Booked], None] = {}
-    for _, message in records(directory, POSITION_BOOK):
-        match message:
-            case Reported():
-                found.update(dict.fromkeys((message.source, entry) for entry in message.booked))
-            case Booked():
-                found[("", message)] = None
-    return [entry for _, entry in found]
+    kept = (message for _, message in records(directory, POSITION_BOOK) if isinstance(message, Reported))
+    return [(report.source, entry) for report in kept for entry in report.booked]

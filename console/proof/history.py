@@ -54,6 +54,7 @@ def moment(entry: Entry, message: Message) -> Nanos:
 def spread(values: Sequence[int], unit: int) -> dict[str, object]:
     """p50, p99 and the most of some times, in units with three decimals; by nearest rank, so each is a time that was."""
     ordered = sorted(values)
-    ranks = {"p50": 50, "p99": 99, "max": 100}
-    figures = {name: round(ordered[-(-rank * len(ordered) // 100) - 1] / unit, 3) for name, rank in ranks.items() if ordered}
-    return {"count": len(ordered)} | (figures or dict.fromkeys(ranks))
+    told: dict[str, object] = {"count": len(ordered)}
+    for name, rank in (("p50", 50), ("p99", 99), ("max", 100)):
+        told[name] = round(ordered[-(-rank * len(ordered) // 100) - 1] / unit, 3) if ordered else None
+    return told

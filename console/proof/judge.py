@@ -194,6 +194,9 @@ def _venue_dict(venue: VenueProof) -> dict[str, object]:
 
 # The judgement
 
+Owner = list[tuple[str, Booked]]
+"""The position book's entries, with the executor that reported each."""
+
 
 @dataclass(slots=True)
 class _Case:
@@ -211,7 +214,7 @@ class _Case:
         self.proof.violations.append(Violation(invariant, what, text))
 
 
-def judge(books: list[Folded], journals: list[Sheet], ledgers: Mapping[str, Ledger], owner: list[Booked]) -> Proof:
+def judge(books: list[Folded], journals: list[Sheet], ledgers: Mapping[str, Ledger], owner: Owner) -> Proof:
     """Compare everything with everything; whatever differs is a violation in the proof."""
     case = _Case(books, ledgers, Proof(journals))
     for folded in books:
@@ -480,12 +483,12 @@ def _judge_ends(case: _Case) -> None:
                 case.broken("I6", "reservation", text)
 
 
-def _judge_owner(case: _Case, owner: list[Booked]) -> None:
-    ours = [entry for folded in case.books for entry in folded.booked]
+def _judge_owner(case: _Case, owner: Owner) -> None:
+    ours = [(folded.name, entry) for folded in case.books for entry in folded.booked]
     case.proof.booked = len(ours)
     missing, extra = Counter(ours), Counter(owner)
     missing, extra = missing - extra, extra - missing
     for entries, text in ((missing, "does not know"), (extra, "has, and no executor booked,")):
-        for entry in entries.elements():
-            told = f"execution {entry.fill} of order {entry.order} ({dollars(Money(entry.cash))} at {entry.venue})"
+        for source, entry in entries.elements():
+            told = f"execution {entry.fill} of order {entry.order} ({dollars(Money(entry.cash))}), told by {source}"
             case.broken("I4", "position_book", f"the position book {text} {told}")

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from console.exits import Exit
-from console.prove import main, sentence
+from console.proof.judge import Proof
+from console.prove import main, prove, sentence
 from journal import Level, Record, open_journal
 from tests.console.test_prove_world import KALSHI, START, World, hedged, reposted
 
@@ -71,9 +72,7 @@ def test_many_violations_of_one_kind_are_cut_in_the_table_only(
 
 
 def test_the_sentence_is_honest_about_one() -> None:
-    from console.proof.judge import Proof
-
-    assert sentence(Proof([])).startswith("0 orders at 0 venues")
+    assert sentence(Proof([]).to_dict()).startswith("0 orders at 0 venues")
 
 
 Spoil = Callable[[World], tuple[Path, Path]]
@@ -168,6 +167,4 @@ def test_a_copy_elsewhere_proves_the_same(world: World, tmp_path: Path) -> None:
     ledgers = world.file
     before = world.prove().to_dict()
     shutil.move(world.directory / "journal", tmp_path / "a folder with spaces")
-    from console.prove import prove
-
     assert prove(tmp_path / "a folder with spaces", ledgers).to_dict() == before

@@ -168,9 +168,7 @@ class World:
         return commands
 
     def hash(self, digest: str = "") -> None:
-        self.writer.append(
-            [Record("Hashed", body_of(Hashed(digest=digest or self.desk.digest())))], self.now
-        )
+        self.writer.append([Record("Hashed", body_of(Hashed(digest=digest or self.desk.digest())))], self.now)
 
     def after(self, milliseconds: int) -> Nanos:
         self.now = Nanos(self.now + milliseconds * MILLISECOND)
@@ -347,9 +345,7 @@ class World:
 
     def own(self, entries: list[Booked] | None = None) -> None:
         """The position book's journal, with what the executor reported."""
-        book = open_journal(
-            self.directory / "journal", "position_book", level=Level.PROCESS, wall_ns=lambda: START
-        )
+        book = open_journal(self.directory / "journal", "position_book", level=Level.PROCESS, wall_ns=lambda: START)
         known = tuple(self.booked if entries is None else entries)
         report = Reported(source="executor", epoch=1, after=0, upto=self.writer.last_seq, booked=known)
         if known:

@@ -33,10 +33,10 @@ def test_neither_fills() -> None:
 def test_both_refused() -> None:
     story("""
         0s     opened 10        | submit a, submit b
-        0.03s  refused a price  |
-        0.05s  refused b mode   |
+        0.03s  refused a invalid_price |
+        0.05s  refused b venue_mode    |
         => flat, final, a refused (invalid_price), b refused (venue_mode), reserved 0
-    """.replace("b mode", "b venue_mode").replace("a price", "a invalid_price"))
+    """)
 
 
 @pytest.mark.parametrize("reason", [reason.value for reason in Refusal])
@@ -79,7 +79,7 @@ def test_insufficient_funds_hedges_with_what_remains() -> None:
         0.07s  quoted a 48/50 $2.10 b 20/45    | submit a.complete buy 4.05 @50
         0.09s  ended a.complete 4.05           |
         0.17s  woke                            | ask quotes
-        0.18s  quoted a 48/50 $0 b 20/45       | submit b.unwind sell 5.95 @20
+        0.18s  quoted a 48/50 $0 b 20/45       | submit b.unwind sell 5.95 @19
         0.19s  ended b.unwind 5.95             |
         => hedged, nets 4.05/4.05, spans 1, recovery insufficient_funds
     """)
@@ -151,7 +151,7 @@ def test_a_sum_of_money_that_completes_too_much_is_followed_by_the_other_leg() -
         0.07s  quoted a 48/50 b 43/46    | submit b.complete buy 10 @46 spend 4.60
         0.09s  ended b.complete 11.5 filled |
         0.17s  woke                      | fetch a, ask quotes
-        0.18s  quoted a 48/50 b 40/46    | submit a.complete buy 1.5 @50
+        0.18s  quoted a 48/50 b 40/46    | submit a.complete buy 1.5 @51
         0.19s  ended a.complete 1.5      |
         => hedged, nets 11.5/11.5
     """)
@@ -187,7 +187,7 @@ def test_an_unwind_that_sold_too_much_is_bought_back_and_never_answered_by_a_nak
         0.07s  quoted a 48/50 b 43/90    | submit a.unwind sell 10 @48
         0.09s  ended a.unwind 10.5 filled |
         0.17s  woke                      | fetch a, ask quotes
-        0.18s  quoted a 48/50 b 43/90    | submit a.complete buy 0.5 @50
+        0.18s  quoted a 48/50 b 43/90    | submit a.complete buy 0.5 @51
         0.19s  ended a.complete 0.5      |
         => flat, nets 0/0
     """)
@@ -301,7 +301,7 @@ def test_a_cancel_that_gets_no_answer_is_repeated_ever_more_slowly_and_at_last_t
         1.5s   woke                      | cancel a.unwind2
         1.9s   woke                      | cancel a.unwind2
         26.1s  woke                      | cancel a.unwind2
-        26.2s  woke                      | escalate
+        26.3s  woke                      | escalate
         29s    woke                      | cancel a.unwind2
         30s    ended a.unwind2 0 cancelled |
         => escalated, nets 10/0

@@ -17,7 +17,7 @@ ECHO = "tests.supervisors.shells:Echo"
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
     pytest.importorskip("ray")
-    from actors.runtime import ray_init
+    from actors.runtime import ray_init  # noqa: PLC0415  only where there is a Ray
 
     session = asyncio.run(ray_init())
     yield

@@ -250,7 +250,7 @@ async def test_the_stream_keeps_every_book_fresh_and_right(dialect: Dialect, tmp
                 await asyncio.sleep(0.1)
                 now = desk.clock.now()
                 ages = [now - b[-1].seen_at for b in ear.books.values()]
-                assert max(ages) < 1.4 * 10**9
+                assert max(ages) < 1.8 * 10**9
             for market in desk.markets:
                 read = await desk.trading.book(market.market)
                 assert isinstance(read, Book)
@@ -289,7 +289,7 @@ async def test_a_frozen_stream_is_noticed_although_it_answers_pings(
                     assert all(book.seen_at < frozen_at + 10**8 for book in newest)
                 else:
                     # reads beside the stream go on and keep them young
-                    assert all(desk.clock.now() - book.seen_at < 1.5 * 10**9 for book in newest)
+                    assert all(desk.clock.now() - book.seen_at < 1.8 * 10**9 for book in newest)
             if dialect == "kalshi":
                 assert not any(books[-1].fresh for books in ear.books.values())
             await until(lambda: all(b[-1].fresh and b[-1].seen_at > thawed_at for b in ear.books.values()), 6)

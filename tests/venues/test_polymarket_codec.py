@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from messages.orders import EndKind, FillSeen, OrderSeen, Settlement
 from messages.units import CONTRACT, SECOND, Money, Nanos, Outcome, Price, Quantity, Side
 from tests.venues.making import AT, CONDITION, WALLET, Hand, order, polymarket_market, polymarket_wallet, resting
-from venues.polymarket import codec
+from venues.polymarket import codec, rules
+from venues.polymarket.account import PolymarketAccountData
 from venues.polymarket.books import Books
 from venues.polymarket.rest import PolymarketTrading
 from venues.polymarket.sign import SignedFields, Signer
-from venues.polymarket.stream import PolymarketAccountData
 from venues.port import Capabilities, NotReady
 
 US = codec.Account(owner="me", funder="0xAA")
@@ -207,13 +207,13 @@ def terms(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_markets_rules() -> None:
-    market = codec.market("p", terms(), about(), CONDITION, AT)
+    market = rules.market("p", terms(), about(), CONDITION, AT)
     assert market is not None
     assert (market.ticks[0].start, market.ticks[0].stop, market.ticks[0].step) == (100, 9_900, 100)
     assert (market.fees.taker_ppm, market.min_quantity, market.generation) == (50_000, 5 * CONTRACT, "ctf_v2")
     assert market.open
     assert market.closes_at == 1_798_761_600 * SECOND
-    negative = codec.market("p", terms(nr=True), about(), CONDITION, AT)
+    negative = rules.market("p", terms(nr=True), about(), CONDITION, AT)
     assert negative is not None
     assert negative.generation == "neg_risk_v2"
 
@@ -233,14 +233,14 @@ def test_a_markets_rules() -> None:
     ],
 )
 def test_rules_that_are_not_fully_said_are_not_guessed(changes: dict[str, Any]) -> None:
-    assert codec.market("p", terms(**changes), about(negRisk=None), CONDITION, AT) is None
+    assert rules.market("p", terms(**changes), about(negRisk=None), CONDITION, AT) is None
 
 
 def test_no_fee_is_believed_only_where_it_is_said() -> None:
-    free = codec.fee_schedule({"tbf": 0}, AT)
+    free = rules.fee_schedule({"tbf": 0}, AT)
     assert free is not None
     assert free.taker_ppm == 0
-    assert codec.fee_schedule({}, AT) is None
+    assert rules.fee_schedule({}, AT) is None
 
 
 def book(**changes: Any) -> str:
@@ -365,7 +365,7 @@ def test_no_answer_breaks_the_codec(told: Any) -> None:
         codec.fills_of("p", told, US, {CONDITION: MARKET}, AT)
         codec.trade_second(told)
         codec.sides(told)
-        codec.market("p", told, told, CONDITION, AT)
+        rules.market("p", told, told, CONDITION, AT)
 
 
 @given(st.lists(st.binary(max_size=60) | anything.map(lambda told: json.dumps(told).encode()), max_size=12))

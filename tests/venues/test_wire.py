@@ -18,7 +18,7 @@ from messages.orders import LookUpFailed, Lost
 from messages.reasons import Trouble
 from messages.units import Nanos, Quantity
 from tests.venues.making import KALSHI_AUTH, WALLET, Hand, kalshi_rsa, order, polymarket_market, polymarket_wallet
-from venues import factory, reading
+from venues import factory, http, reading
 from venues.board import Board, Sides
 from venues.calls import Calls, Missing, Told
 from venues.credentials import kalshi_credentials, load_secret, polymarket_credentials
@@ -31,6 +31,12 @@ from venues.sockets import Broken, Socket, follow
 from venues.versions import Versions
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeated reads wait hardly at all."""
+    monkeypatch.setattr(http, "READ_PAUSE_MOST_S", 0.002)
 
 
 @asynccontextmanager

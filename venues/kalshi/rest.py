@@ -184,9 +184,15 @@ class KalshiTrading:
 
     async def fills_since(self, cursor: str, order: tuple[Order, str | None] | None = None) -> FillPage | Failed:
         if order is not None:
-            if order[1] is None:
-                return Failed(text="fills of one order need the venue's id of it")
-            path = f"/portfolio/fills?order_id={quote(order[1], safe='')}&limit={PAGE}&"
+            venue_order = order[1]
+            if venue_order is None:
+                found = await self.look_up(order[0], None)
+                if isinstance(found, LookUpFailed):
+                    return Failed(text=found.text)
+                if isinstance(found, Absent):
+                    return FillPage(fills=(), cursor=cursor)
+                venue_order = found.venue_order
+            path = f"/portfolio/fills?order_id={quote(venue_order, safe='')}&limit={PAGE}&"
         elif cursor:
             path = f"/portfolio/fills?min_ts={quote(cursor, safe='')}&limit={PAGE}&"
         else:
@@ -195,19 +201,19 @@ class KalshiTrading:
         if isinstance(listed, Failed):
             return listed
         at = self._clock.now()
-        found: list[tuple[int, FillSeen]] = []
+        made: list[tuple[int, FillSeen]] = []
         for told in listed:
             seen, second = codec.fill_seen(self.name, told, at), codec.fill_second(told)
             if seen is None or second is None:
                 return Failed(text="a fill cannot be read")
-            found.append((second, seen))
-        found.sort(key=lambda entry: entry[0])
-        if found and order is None:
-            newest = found[-1][0] - OVERLAP_S
+            made.append((second, seen))
+        made.sort(key=lambda entry: entry[0])
+        if made and order is None:
+            newest = made[-1][0] - OVERLAP_S
             with contextlib.suppress(ValueError):
                 newest = max(newest, int(cursor or 0))
             cursor = str(newest)
-        return FillPage(fills=tuple(seen for _, seen in found), cursor=cursor)
+        return FillPage(fills=tuple(seen for _, seen in made), cursor=cursor)
 
     async def orders_since(self, since: Nanos) -> tuple[OrderSeen, ...] | Failed:
         listed = await self._calls.all_pages(

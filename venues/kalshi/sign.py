@@ -42,6 +42,7 @@ class Signer:
         self._key = key
         self._ready: dict[str, str] = {}
         self._ready_at = Nanos(0)
+        self._ready_for = ("", "")
 
     @property
     def slow(self) -> bool:
@@ -89,10 +90,10 @@ class Signer:
 
     async def renew(self, method: str, path: str) -> None:
         at = self._clock.now()
-        self._ready, self._ready_at = await self.signed(method, path), at
+        self._ready, self._ready_at, self._ready_for = await self.signed(method, path), at, (method, path)
 
     async def ready(self, method: str, path: str) -> Mapping[str, str]:
         """What lies ready, else a fresh signature."""
-        if self._ready and 0 <= self._clock.now() - self._ready_at <= USED_UP_TO:
+        if self._ready_for == (method, path) and 0 <= self._clock.now() - self._ready_at <= USED_UP_TO:
             return self._ready
         return await self.signed(method, path)

@@ -7,7 +7,7 @@ own token, which is the order's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,25 +15,18 @@ import msgspec
 
 from core.fees import fee_of_fill
 from messages.books import Levels
-from messages.markets import FeeFormula, FeeSchedule, Market, TickBand
+from messages.markets import Market
 from messages.orders import EndKind, Fill, FillSeen, Order, OrderSeen, Settlement
-from messages.units import DOLLAR, MILLISECOND, ONE_DOLLAR, SECOND, Nanos, Outcome, Price, Quantity, Side, TimeInForce
-from venues.polymarket.amounts import AMOUNT_PLACES, amounts_of
-from venues.polymarket.sign import SEPARATORS, SignedFields, Signer, generation_of, salt_of
+from messages.units import CENT, MILLISECOND, ONE_DOLLAR, SECOND, Nanos, Outcome, Price, Quantity, Side, TimeInForce
+from venues.polymarket.amounts import amounts_of
+from venues.polymarket.rules import UNKNOWN_FEES
+from venues.polymarket.sign import SEPARATORS, SignedFields, Signer, salt_of
 from venues.port import NotReady
-from venues.reading import is_object, level_of, objects, price_of, quantity_of, ratio_ppm, text_of, time_of, whole_of
-
-LOT = Quantity(10_000)
-"""Shares have two decimals."""
+from venues.reading import is_object, level_of, objects, price_of, quantity_of, text_of, whole_of
 
 GTD_LEAST_S = 180
 GTD_MARGIN_S = 60
 """The venue ends a GTD order a minute before its expiry, and takes none that expires within three minutes."""
-
-UNKNOWN_FEES = FeeSchedule(
-    formula=FeeFormula.POLYMARKET, version=0, taker_ppm=70_000, maker_ppm=0, exponent=1, verified_at=Nanos(0)
-)
-"""For an execution in a market that we hold no metadata of: the dearest published rate."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -252,59 +245,44 @@ def levels(told: Any) -> list[tuple[int, int]] | None:
     return found
 
 
-def market(venue: str, told: Mapping[str, Any], about: Mapping[str, Any], condition: str, at: Nanos) -> Market | None:
-    """A market's rules from its trading parameters and its description; version 0 until it is numbered."""
-    tokens = _tokens(told)
-    tick, least = price_of(told, "mts"), quantity_of(told, "mos")
-    fees, neg_risk = fee_schedule(told, at), told.get("nr")
-    neg_risk = about.get("negRisk") if not isinstance(neg_risk, bool) else neg_risk
-    if tokens is None or tick not in AMOUNT_PLACES or least is None or fees is None or not isinstance(neg_risk, bool):
-        return None
-    return Market(
-        venue=venue,
-        market=condition,
-        event=text_of(about, "slug") or condition,
-        title=text_of(about, "question") or condition,
-        open=about.get("acceptingOrders") is True and about.get("closed") is not True,
-        closes_at=time_of(text_of(about, "endDate")),
-        ticks=(TickBand(start=tick, stop=Price(ONE_DOLLAR - tick), step=tick),),
-        lot=LOT,
-        min_quantity=least,
-        min_spend=DOLLAR,
-        cash_denominated=True,
-        fees=fees,
-        neg_risk=neg_risk,
-        generation=generation_of(int(tokens[0]), neg_risk=neg_risk),
-        tokens=tokens,
-        version=0,
-        seen_at=at,
-    )
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What one order matched in a list of trades. Failed ones count: they did match."""
+
+    shares: Quantity
+    dollars: int
+    trades: frozenset[str]
 
 
-def _tokens(told: Mapping[str, Any]) -> tuple[str, str] | None:
-    by_outcome = {text_of(part, "o").lower(): text_of(part, "t") for part in objects(told.get("t"))}
-    pair = by_outcome.get("yes", ""), by_outcome.get("no", "")
-    if not all(0 < len(token) <= 78 and token.isascii() and token.isdigit() and int(token) < 2**256 for token in pair):
-        return None
-    return pair
+def matched_in(trades: Sequence[Mapping[str, object]], wire: str) -> Matched:
+    """An order's part of these trades, as taker or as maker."""
+    shares, dollars, ids = 0, 0, set[str]()
+    for told in trades:
+        trade = text_of(told, "id")
+        if trade in ids:
+            continue
+        parts = [(told, "size")] if text_of(told, "taker_order_id").lower() == wire.lower() else []
+        parts += [
+            (part, "matched_amount")
+            for part in objects(told.get("maker_orders"))
+            if text_of(part, "order_id").lower() == wire.lower()
+        ]
+        for part, key in parts:
+            size, price = quantity_of(part, key), price_of(part, "price", 1)
+            if size and price is not None:
+                ids.add(trade)
+                shares += size
+                dollars += size * price // ONE_DOLLAR
+    return Matched(Quantity(shares), dollars, frozenset(ids))
 
 
-def fee_schedule(told: Mapping[str, Any], at: Nanos) -> FeeSchedule | None:
-    """None where the venue does not say: an unknown fee is not a fee of nothing."""
-    terms = told.get("fd")
-    if not is_object(terms):
-        if told.get("tbf") == 0:
-            return _schedule(0, 1, at)
-        return None
-    rate, exponent = ratio_ppm(terms.get("r")), terms.get("e", 1)
-    if rate is None or not isinstance(exponent, (int, float)) or not 0 <= exponent <= 8 or terms.get("to") is False:
-        # a fee that makers pay as well is not one that we know to calculate
-        return None
-    # a smaller exponent is a larger fee
-    return _schedule(rate, int(exponent), at)
-
-
-def _schedule(taker_ppm: int, exponent: int, at: Nanos) -> FeeSchedule:
-    return FeeSchedule(
-        formula=FeeFormula.POLYMARKET, version=0, taker_ppm=taker_ppm, maker_ppm=0, exponent=exponent, verified_at=at
-    )
+def listed_completely(told: Mapping[str, object], found: Matched) -> bool:
+    """Whether these are all trades of the order as it is shown: those that it names, else those that make up its size,
+    which may be in shares or in dollars.
+    """
+    named = told.get("associate_trades")
+    expected = {name for name in named if isinstance(name, str)} if isinstance(named, list) else set()
+    if expected:
+        return expected <= found.trades
+    size = matched_of(told) or 0
+    return size > 0 and (abs(size - found.shares) <= CENT or abs(size - found.dollars) <= CENT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
@@ -163,9 +164,9 @@ class PolymarketTrading:
         if isinstance(trades, Failed):
             return self._failed(order, trades.text)
         for wire in wires:
-            matched, _ = _sums(trades, wire)
-            if matched:
-                return self._found_by_trades(order, wire, matched, asked)
+            found = codec.matched_in(trades, wire)
+            if found.shares:
+                return self._found_by_trades(order, wire, found.shares, asked)
         return Absent(order=order.order, at=self._clock.now(), as_of=min(freshness))
 
     async def _found(self, order: Order, wire: str, told: Mapping[str, object]) -> LookUpAnswer:
@@ -194,18 +195,18 @@ class PolymarketTrading:
 
     async def _counted(self, order: Order, wire: str, told: Mapping[str, object]) -> Quantity | Failed:
         """The shares of an immediate buy. Only its trades say them: its own sizes may be dollars."""
-        named = told.get("associate_trades")
-        expected = {name for name in named if isinstance(name, str)} if isinstance(named, list) else set()
         ended = codec.end_of(codec.bare_status(told), immediate=True)
-        if not expected and not codec.matched_of(told) and ended is not EndKind.FILLED:
+        if not told.get("associate_trades") and not codec.matched_of(told) and ended is not EndKind.FILLED:
             return Quantity(0)
         trades = await self._trades_of(order)
         if isinstance(trades, Failed):
             return trades
-        matched, seen = _sums(trades, wire)
-        if not expected <= seen or not matched:
+        found = codec.matched_in(trades, wire)
+        if not found.shares or not codec.listed_completely(told, found):
             return Failed(text="its trades are not all listed yet")
-        return matched
+        if not plausible(order, found.shares, found.dollars):
+            return Failed(text="its trades are shown with unbelievable sizes")
+        return found.shares
 
     def _found_by_trades(self, order: Order, wire: str, matched: Quantity, asked: Nanos) -> LookUpAnswer:
         """The venue no longer, or not yet, shows the order, but its trades."""
@@ -307,8 +308,8 @@ class PolymarketTrading:
             return Failed(text=f"no metadata of {market} was loaded")
         at = self._clock.now()  # the asking time: the books are at least as new
         found: list[Levels] = []
-        for token in known.tokens:
-            told = await self._calls.read(f"/book?token_id={token}", public=True)
+        reads = [self._calls.read(f"/book?token_id={token}", public=True) for token in known.tokens]
+        for told in await asyncio.gather(*reads):
             if isinstance(told, Failed):
                 return told
             sides = codec.sides(told.value) if isinstance(told, Told) and is_object(told.value) else None
@@ -320,23 +321,3 @@ class PolymarketTrading:
     async def _sign(self, method: str, path: str, body: bytes) -> Mapping[str, str]:
         headers = self._signer.headers(method, path.partition("?")[0], body)
         return {**headers, "Content-Type": "application/json"} if body else headers
-
-
-def _sums(trades: Sequence[Mapping[str, object]], wire: str) -> tuple[Quantity, set[str]]:
-    """What an order matched in these trades, as taker or as maker, and their ids. Failed ones count: they did match."""
-    matched, ids = 0, set[str]()
-    for told in trades:
-        trade = text_of(told, "id")
-        if trade in ids:
-            continue
-        parts = [quantity_of(told, "size")] if text_of(told, "taker_order_id").lower() == wire.lower() else []
-        parts += [
-            quantity_of(part, "matched_amount")
-            for part in objects(told.get("maker_orders"))
-            if text_of(part, "order_id").lower() == wire.lower()
-        ]
-        sizes = [size for size in parts if size]
-        if sizes:
-            ids.add(trade)
-            matched += sum(sizes)
-    return Quantity(matched), ids
