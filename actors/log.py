@@ -46,7 +46,8 @@ def configure(actor: str, run_directory: Path, level: str = "INFO") -> Path:
 
 
 def words_of(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:WORDS_MOST]
+    text = str(error)
+    return f"{type(error).__name__}: {text}"[:WORDS_MOST] if text else type(error).__name__
 
 
 def _words_path(run_directory: Path, actor: str, epoch: int) -> Path:

@@ -327,13 +327,13 @@ def render(document: Mapping[str, Any], console: Console | None = None) -> None:
     for text in _process_lines(document):
         console.print(text)
     for text in document["unread"]:
-        console.print(f"[red]not read:[/] {escape(text)}")
+        console.print(f"[red]not read:[/] {escape(text)}", soft_wrap=True)
     show(document["proof"], console)
     console.print(_next(document), soft_wrap=True)
 
 
 def _opportunity_table(told: Mapping[str, Any]) -> Table:
-    title = f"Opportunities: {told['total']} decisions on {told['crossings']} crossings of prices"
+    title = f"Opportunities: {told['total']} decisions; prices crossed, fees aside, {told['crossings']} times"
     table = Table(title=title, title_justify="left")
     table.add_column("outcome")
     table.add_column("number", justify="right")
@@ -350,7 +350,7 @@ def _opportunity_table(told: Mapping[str, Any]) -> Table:
 def _trade_lines(document: Mapping[str, Any]) -> str:
     trades = document["trades"]
     ends = ", ".join(f"{trades[outcome]} {outcome}" for outcome in OUTCOMES if trades[outcome]) or "none"
-    net, expected = (_signed(Money(trades[f"{which}_micro_dollars"])) for which in ("result", "expected"))
+    net, expected = (signed(Money(trades[f"{which}_micro_dollars"])) for which in ("result", "expected"))
     style = "red" if net.startswith("-") else "green"
     return (
         f"[bold]Trades:[/] {trades['total']} ({ends})\n"
@@ -358,7 +358,8 @@ def _trade_lines(document: Mapping[str, Any]) -> str:
     )
 
 
-def _signed(amount: Money) -> str:
+def signed(amount: Money) -> str:
+    """For people, with the currency: `-$0.32`."""
     return f"{'-' if amount < 0 else ''}${dollars(Money(abs(amount)))}"
 
 

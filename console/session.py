@@ -261,8 +261,8 @@ class _Session:
         except Exception as problem:
             logger.debug("inspect: {}", problem)
             return {}
-        shell = picture.get("shell", picture.get("owns", picture))
-        return shell if isinstance(shell, dict) else {}
+        owns = picture["owns"]
+        return owns if isinstance(owns, dict) else {}
 
     def _proof(self, ledgers: Path) -> dict[str, Any]:
         """The proof is not ours to give: a fresh process computes it from the bytes alone."""

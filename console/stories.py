@@ -20,7 +20,7 @@ from console.proof.history import moment
 from console.proof.ledgers import Unreadable
 from console.proof.page import page
 from console.proof.records import read_decisions
-from console.report import PHRASES, STAGES
+from console.report import PHRASES, STAGES, signed
 from core.desk import Applied
 from core.story import milliseconds, result, tell
 from core.trade import Trade
@@ -469,8 +469,8 @@ def _print_trade(told: Trade, steps: list[Step], console: Console) -> None:
         )
     settled = "every execution confirmed" if told.final else "not every execution is confirmed"
     console.print(
-        f"[bold]{told.outcome.upper()}[/] {contracts(told.hedged)} contracts, result ${dollars(result(told))} net of fees "
-        f"(${dollars(opportunity.net)} expected), {settled}"
+        f"[bold]{told.outcome.upper()}[/] {contracts(told.hedged)} contracts, result {signed(result(told))} net of fees "
+        f"({signed(opportunity.net)} expected), {settled}"
     )
     console.print(f"Why it was taken: python run.py explain {opportunity.opportunity}")
 

@@ -276,8 +276,9 @@ class Keeper:
             await self._raise_now(charge, attempt)
         except asyncio.CancelledError:
             raise
+        except TimeoutError:
+            self._put_down(charge, attempt, f"start: not done within {self._rules.start_within_s} s", Cause.FAILED)
         except Exception as error:
-            logger.opt(exception=error).warning("{} could not be started", charge.spec.name)
             self._put_down(charge, attempt, f"start: {words_of(error)}", Cause.FAILED)
 
     async def _raise_now(self, charge: Charge, attempt: int) -> None:

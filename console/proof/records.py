@@ -51,7 +51,7 @@ def read_decisions(run_directory: Path) -> list[Decision]:
             return model.decisions(limit=ALL)
     except Unreadable:
         raise
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001  whatever a database objects to, it is said in our words
         raise Unreadable(f"{run_directory}: the read model cannot be read ({problem})") from None
 
 

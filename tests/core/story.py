@@ -412,11 +412,7 @@ def _bounds_given(given: tuple[str, ...]) -> Bounds:
 
 def given_of(opened: Opened) -> tuple[str, ...]:
     """In what the terms and bounds differ from those that a story has by itself."""
-    found = [
-        _given_text(name, value)
-        for name, value in opened.bounds
-        if value != getattr(BOUNDS, name)
-    ]
+    found = [_given_text(name, value) for name, value in opened.bounds if value != getattr(BOUNDS, name)]
     for leg, terms in enumerate(opened.terms):
         usual = TEMPLATES[terms.venue](leg, terms.outcome)
         fields = SPANS | MONEY | QUANTITIES | FLAGS | {"ticks"}
@@ -487,9 +483,7 @@ def _filled(order: str, words: list[str], at: Nanos, trade: Trade | None) -> Fil
             fee = parse_money(next(rest))
         else:
             settlement = Settlement(word)
-    fill = Fill(
-        fill=f"{order}/{name}", quantity=parse_quantity(words[0]), price=price, fee=fee, settlement=settlement
-    )
+    fill = Fill(fill=f"{order}/{name}", quantity=parse_quantity(words[0]), price=price, fee=fee, settlement=settlement)
     return Filled(order=order, at=at, fill=fill)
 
 

@@ -46,6 +46,7 @@ TERMS = (
     (kalshi(0), kalshi(0, Outcome.NO)),
 )
 
+
 class Choices:
     """One number as a row of small choices, so that hypothesis shrinks a journey to few and simple steps."""
 

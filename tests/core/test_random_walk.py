@@ -209,7 +209,9 @@ class Walk:
         prices = tuple(Price(self.ask(term)) for term in terms)
         bounds = GENTLE if self.gentle else BOUNDS
         quantity = Quantity(self.random.randint(2, 40) * CONTRACT)
-        if not all(Money(price * quantity // ONE_DOLLAR) >= term.min_spend for price, term in zip(prices, terms, strict=True)):
+        if not all(
+            Money(price * quantity // ONE_DOLLAR) >= term.min_spend for price, term in zip(prices, terms, strict=True)
+        ):
             return
         opened = opening(terms, prices, quantity, self.now, bounds, self.desk.next_trade(self.epoch))
         self.hear(opened)
