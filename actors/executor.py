@@ -222,7 +222,7 @@ class Executor:
             records.append(message)
             self._noted(applied)
             for submit in self.desk.submits(applied.commands):
-                named = Named(order=submit.order.order, wire=self.gateway.prepare(submit.order))
+                named = self.gateway.prepare(submit.order)
                 self._noted(self.desk.apply(seq := seq + 1, named))
                 records.append(named)
             commands += applied.commands
@@ -252,7 +252,7 @@ class Executor:
                 case Cancel():
                     self.gateway.cancel(command, self._venue_order(command.order.order))
                 case Repost():
-                    self.gateway.repost(command, self._forbidden(command))
+                    self.gateway.repost(command, self._named(command.order.order), self._forbidden(command))
                 case AskQuotes():
                     self._spawn(self._quote(command.trade))
                 case Escalate():
@@ -261,6 +261,10 @@ class Executor:
     def _venue_order(self, order: str) -> str | None:
         state = self.desk.state_of(order)
         return state.venue_order if state is not None else None
+
+    def _named(self, order: str) -> Named:
+        state = self.desk.state_of(order)
+        return Named(order=order, wire=state.wire if state else "", key=state.key if state else "")
 
     def _forbidden(self, command: Repost) -> str:
         """Why executing the order now would break I13 or I14; "" where it would not."""

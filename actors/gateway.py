@@ -25,6 +25,7 @@ from messages.orders import (
     FillSeen,
     LookUp,
     LookUpFailed,
+    Named,
     Order,
     OrderReport,
     Refused,
@@ -88,12 +89,14 @@ class Gateway:
         leased = self._ring.key(venue)
         return keys[leased] if leased is not None and leased in keys else next(iter(keys.values()))
 
-    def prepare(self, order: Order) -> str:
-        """Sign the order; the identity under which the venue will know it."""
-        adapter = self.reader(order.venue)
-        prepared = adapter.prepare(order)
-        self._prepared[order.order] = (adapter, prepared)
-        return prepared.wire
+    def prepare(self, order: Order) -> Named:
+        """Sign the order with the leased key; under which identity, and through which key, the venue will know it."""
+        keys = self._adapters[order.venue]
+        leased = self._ring.key(order.venue)
+        key = leased if leased is not None and leased in keys else next(iter(keys))
+        prepared = keys[key].prepare(order)
+        self._prepared[order.order] = (keys[key], prepared)
+        return Named(order=order.order, wire=prepared.wire, key=key)
 
     # Performing
 
@@ -111,50 +114,48 @@ class Gateway:
         self._spawn(self._submit(order))
 
     async def _submit(self, order: Order) -> None:
-        adapter = await self._paid(order)
-        signer, prepared = self._prepared.pop(order.order, (None, None))
+        adapter, prepared = self._prepared.pop(order.order)
+        paid = await self._paid(order)
         now = self._clock.now()
-        if adapter is None or now > order.not_after:
-            why = "no key lease pays for it" if adapter is None else "too late: it was not sent"
-            reason = Refusal.RATE_LIMIT if adapter is None else Refusal.OTHER
+        if not paid or now > order.not_after:
+            why = "too late: it was not sent" if paid else "no key lease pays for it"
+            reason = Refusal.OTHER if paid else Refusal.RATE_LIMIT
             self._heard(Refused(order=order.order, at=now, reason=reason, text=why))
             return
         self.sent += 1
-        # a body names the key that sends it; the identity is the same whichever key that is
-        answer = await adapter.submit(prepared if prepared and signer is adapter else adapter.prepare(order))
+        answer = await adapter.submit(prepared)
         reach("after-answer")
         self._met(order.venue, answer)
         self._heard(answer)
 
-    async def _paid(self, order: Order) -> Trading | None:
-        """The adapter of a key that the lease pays for. Closing waits a little for its budget, opening does not."""
+    async def _paid(self, order: Order) -> bool:
+        """Spend from the lease. Closing waits a little for its budget, opening does not."""
         while True:
             now = self._clock.now()
-            key = self._ring.spend(order.venue, now, closing=order.reduces)
-            if key is not None:
-                keys = self._adapters[order.venue]
-                return keys[key] if key in keys else None
+            if self._ring.spend(order.venue, now, closing=order.reduces):
+                return True
             if not order.reduces or now + KEY_WAIT * 1000 * MILLISECOND > order.not_after:
-                return None
+                return False
             await asyncio.sleep(KEY_WAIT)
 
-    def repost(self, command: Repost, forbidden: str) -> None:
-        """Send the identical bytes again as a look-up, unless executing it now would break a rule."""
+    def repost(self, command: Repost, named: Named, forbidden: str) -> None:
+        """Send the identical bytes again, through the same key, as a look-up; unless executing it now would break a rule."""
         order = command.order
+        adapter = self._adapters[order.venue].get(named.key)
         if not forbidden and (order.venue, order.market) not in self._known:
             forbidden = f"no metadata of {order.market} yet"
-        if forbidden:
+        if not forbidden and adapter is None:
+            forbidden = f"the key {named.key} that sent it is not configured any more"
+        if not forbidden and adapter is not None and adapter.identify(order) != named.wire:
+            forbidden = "the market's rules changed: the bytes would not be identical"
+        if not forbidden and not self._ring.spend(order.venue, self._clock.now(), closing=True):
+            forbidden = "no key lease pays for it"
+        if forbidden or adapter is None:
             self._heard(Withheld(order=order.order, at=self._clock.now(), text=forbidden))
             return
-        self._spawn(self._repost(order))
+        self._spawn(self._repost(order, adapter))
 
-    async def _repost(self, order: Order) -> None:
-        now = self._clock.now()
-        key = self._ring.spend(order.venue, now, closing=True)
-        if key is None:
-            self._heard(Withheld(order=order.order, at=now, text="no key lease pays for it"))
-            return
-        adapter = self._adapters[order.venue][key]
+    async def _repost(self, order: Order, adapter: Trading) -> None:
         self.sent += 1
         answer = await adapter.submit(adapter.prepare(order), repost=True)
         self._met(order.venue, answer)

@@ -58,21 +58,21 @@ class KeyRing:
             return 0
         return max(0, lease.opening - lease.opened)
 
-    def spend(self, venue: str, now: Nanos, *, closing: bool) -> str | None:
-        """The key to send with, or None where no lease pays for it. Closing may use both budgets, opening only its own."""
+    def spend(self, venue: str, now: Nanos, *, closing: bool) -> bool:
+        """Pay for one order from the lease; false where it does not. Closing may use both budgets, opening only its own."""
         lease = self._leases.get(venue)
         if lease is None:
-            return None
+            return False
         if closing and now < lease.closing_until and lease.closed < lease.closing:
             lease.closed += 1
-            return lease.key
+            return True
         if now < lease.opening_until and lease.opened < lease.opening:
             lease.opened += 1
-            return lease.key
-        return None
+            return True
+        return False
 
     def key(self, venue: str) -> str | None:
-        """The key for reads, which have a budget of their own."""
+        """The key to prefer now; reads have a budget of their own."""
         lease = self._leases.get(venue)
         return lease.key if lease is not None else None
 

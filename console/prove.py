@@ -53,6 +53,7 @@ def show(document: Mapping[str, Any], console: Console) -> None:
     if "error" in document:
         console.print(f"[bold red]There is no proof:[/] {escape(document['text'])}")
         return
+    console.print("[bold]The proof:[/] our journals against the venues' ledgers and request logs")
     console.print(_table(document["venues"]))
     for venue, told in document["venues"].items():
         for position in told["positions_different"]:
@@ -78,7 +79,7 @@ def is_clean(document: Mapping[str, Any]) -> bool:
 
 
 def _table(venues: Mapping[str, Any]) -> Table:
-    table = Table(title="The proof: our journals against the venues' ledgers", title_justify="left")
+    table = Table()
     for column in ("venue", "figure"):
         table.add_column(column)
     for column in ("ours", "theirs", "difference"):

@@ -318,9 +318,14 @@ def render(document: Mapping[str, Any], console: Console | None = None) -> None:
         f"[bold]{document['mode'].upper()}{dry}[/] · seed {document['seed']} · faults {escape(document['faults'])} · "
         f"{document['seconds']} s"
     )
-    console.print(_opportunity_table(document["opportunities"]))
+    seen = document["opportunities"]
+    console.print(
+        f"[bold]Opportunities:[/] {seen['total']} decisions; prices crossed {seen['crossings']} times, fees aside"
+    )
+    console.print(_opportunity_table(seen))
     console.print(_trade_lines(document))
     if document["recoveries"]["total"]:
+        console.print(f"[bold]Recoveries:[/] {document['recoveries']['total']} trades left the straight path")
         console.print(_recovery_table(document["recoveries"]))
         console.print(_waits(document["recoveries"]), style="dim")
     console.print(_figure_lines(document))
@@ -333,8 +338,7 @@ def render(document: Mapping[str, Any], console: Console | None = None) -> None:
 
 
 def _opportunity_table(told: Mapping[str, Any]) -> Table:
-    title = f"Opportunities: {told['total']} decisions; prices crossed, fees aside, {told['crossings']} times"
-    table = Table(title=title, title_justify="left")
+    table = Table()
     table.add_column("outcome")
     table.add_column("number", justify="right")
     table.add_column("why")
@@ -364,7 +368,7 @@ def signed(amount: Money) -> str:
 
 
 def _recovery_table(told: Mapping[str, Any]) -> Table:
-    table = Table(title=f"Recoveries: {told['total']} trades left the straight path", title_justify="left")
+    table = Table()
     table.add_column("what happened")
     table.add_column("trades", justify="right")
     for column in ("p50 ms", "p99 ms", "max ms"):

@@ -48,6 +48,7 @@ from messages.units import MILLISECOND, ONE_DOLLAR, Money, Nanos
 
 SCHEMA_VERSION = 1
 NEAREST = 5
+MARKET_SHOWN = 24
 
 
 class NotFound(Exception):
@@ -199,20 +200,38 @@ def in_words(decision: Decision) -> str:
     return f"Refused: {why}{detail}."
 
 
+LEG_FIGURES = {
+    "best": "best_cents",
+    "limit": "limit_cents",
+    "contracts": "contracts",
+    "cost $": "cost_dollars",
+    "fee <= $": "fee_at_most_dollars",
+    "age ms": "book_age_ms",
+}
+"""Columns, and where each figure stands in the document."""
+
+
+def short(market: str) -> str:
+    """A long identity by its two ends; the document has all of it."""
+    return market if len(market) <= MARKET_SHOWN else f"{market[:10]}..{market[-8:]}"
+
+
 def _print_explained(told: dict[str, Any], console: Console) -> None:
     console.print(
         f"[bold]{told['opportunity']}[/]  {escape(told['pair'])}  {told['kind']}  {told['contracts']} contracts"
     )
-    table = Table(title="Checks, in their order", title_justify="left")
+    table = Table()
     for column in ("check", "answer", "remark"):
         table.add_column(column)
     styles = {"failed": "red", "capped": "yellow", "not_configured": "dim"}
     for check in told["checks"]:
         answer = check["outcome"].replace("_", " ")
         table.add_row(check["check"], answer, escape(check["text"]), style=styles.get(check["outcome"], ""))
+    console.print("[bold]Checks, in their order[/]")
     console.print(table)
     steps = told["waterfall_dollars"]
-    money = Table(title="From pay-out to profit, in dollars", title_justify="left", show_header=False)
+    console.print("[bold]From pay-out to profit, in dollars[/]")
+    money = Table(show_header=False)
     money.add_column("step")
     money.add_column("amount", justify="right")
     for name, label in (
@@ -226,23 +245,13 @@ def _print_explained(told: dict[str, Any], console: Console) -> None:
     ):
         money.add_row(label, steps[name], style="bold" if label.startswith("=") else "")
     console.print(money)
-    legs = Table(title="Legs", title_justify="left")
-    names = ("buy", "venue", "market", "best", "limit", "contracts", "cost $", "fee <= $", "book age ms", "book")
-    for column in names:
-        legs.add_column(column, justify="left" if column in names[:3] else "right", overflow="fold")
+    console.print("[bold]Legs[/]")
+    legs = Table()
+    for column in ("buy", "market", *LEG_FIGURES):
+        legs.add_column(column, justify="right" if column in LEG_FIGURES else "left", no_wrap=True)
     for leg in told["legs"]:
-        legs.add_row(
-            leg["outcome"].upper(),
-            leg["venue"],
-            escape(leg["market"]),
-            leg["best_cents"],
-            leg["limit_cents"],
-            leg["contracts"],
-            leg["cost_dollars"],
-            leg["fee_at_most_dollars"],
-            leg["book_age_ms"],
-            str(leg["book_sequence"]),
-        )
+        where = f"{leg['venue']} {escape(short(leg['market']))}"
+        legs.add_row(leg["outcome"].upper(), where, *(leg[field] for field in LEG_FIGURES.values()))
     console.print(legs)
     console.print(escape(told["in_words"]), style="green" if told["verdict"] != "refused" else "yellow")
     if told["trade"]:
@@ -287,7 +296,7 @@ def trade(
 
 
 def story_of(identifier: str, run_directory: Path) -> tuple[Trade, list[Step]]:
-    """The trade as it is now, and everything that happened to it in the order of the journal."""
+    """The trade as it is now, and everything that happened to it in the order of time."""
     directory = run_directory / "journal"
     names: list[str] = []
     for sheet in sheets(directory):
@@ -297,7 +306,8 @@ def story_of(identifier: str, run_directory: Path) -> tuple[Trade, list[Step]]:
         folded = fold(directory, sheet, teller)
         names += folded.desk.trades
         if identifier in folded.desk.trades:
-            return folded.desk.trades[identifier], teller.steps[identifier]
+            # an execution is dated by when it was heard of, and written down in the next turn
+            return folded.desk.trades[identifier], sorted(teller.steps[identifier], key=lambda step: step.at)
     # most people type the end of an id; it is looked for once all ids are known
     name = chosen(identifier, names, "trade")
     return story_of(name, run_directory)

@@ -18,10 +18,12 @@ from core.walk import Walk, walk_asks, walk_bids
 from messages.orders import Order, Role
 from messages.reasons import Refusal
 from messages.trades import LegTerms, Quote, Quoted
-from messages.units import CENT, ONE_DOLLAR, Money, Nanos, Price, Quantity, Side, TimeInForce
+from messages.units import CENT, ONE_DOLLAR, SECOND, Money, Nanos, Price, Quantity, Side, TimeInForce
 
 PATIENCE = Price(200)
 """How much dearer a completion may be than a sale that still waits for its tokens: 2 cents a contract."""
+IMPATIENCE = Price(100)
+"""…and by this much more with every second that the tokens are late."""
 SHRINK_MAX = 4
 """A completion that the free capital does not pay for is cut to its share; rounding may ask for another cut."""
 SLACK = Price(100)
@@ -81,7 +83,8 @@ def choose(trade: Trade, quoted: Quoted) -> Send | Wait | GiveUp:
     blocked = unsettled and at < span.proved_at + bounds.settle_wait
     # tried all the same, and refused: only settlement helps, and the rungs are kept for it
     useless = unsettled and any(s.order.role is Role.UNWIND and s.refused is Refusal.FUNDS for s in trade.orders)
-    way = _better(complete, unwind, blocked or useless)
+    patience = PATIENCE + IMPATIENCE * max(0, at - span.proved_at - bounds.settle_wait) // SECOND
+    way = _better(complete, unwind, patience if blocked or useless else None)
     if way is None:
         pause = bounds.pause if blocked else Nanos(bounds.pause * 2)
         return Wait(Nanos(at + pause), blocked)
@@ -90,13 +93,14 @@ def choose(trade: Trade, quoted: Quoted) -> Send | Wait | GiveUp:
     return Send(orders, resting=used_up)
 
 
-def _better(complete: _Way | None, unwind: _Way | None, blocked: bool) -> _Way | None:
+def _better(complete: _Way | None, unwind: _Way | None, patience: int | None) -> _Way | None:
+    """The dearer of the two; where the sale has to wait (`patience`), a completion that is not much worse, or nothing."""
     if unwind is None:
         return complete
     if complete is None:
-        return None if blocked else unwind
-    if blocked:
-        return complete if complete.worth >= unwind.worth - PATIENCE * 100 else None
+        return None if patience is not None else unwind
+    if patience is not None:
+        return complete if complete.worth >= unwind.worth - patience * 100 else None
     return complete if complete.worth >= unwind.worth else unwind
 
 

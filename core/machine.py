@@ -65,7 +65,7 @@ def step(trade: Trade, event: Event) -> tuple[Trade, Commands]:
             return _restarted(trade, event.at)
         case Named():
             state = trade.state_of(event.order)
-            return (trade if state is None or state.wire else _put(trade, state, wire=event.wire)), ()
+            return (trade if state is None or state.wire else _put(trade, state, wire=event.wire, key=event.key)), ()
     if not isinstance(event, Report):
         return trade, ()
     state = trade.state_of(event.order)
@@ -193,8 +193,8 @@ def _refused(trade: Trade, state: OrderState, event: Refused) -> Trade:
     if state.landed:
         # refused, and yet something of it was seen: neither word is the last
         return _put(trade, state, **_doubted(state, event.at))
-    if event.repost:
-        # only the copy was refused; of the first request it proves nothing
+    if event.repost or state.reposts:
+        # there is more than one request: a refusal of one proves nothing of the other
         useless = event.reason is not Refusal.RATE_LIMIT
         ask = _later(trade, state, event.at)
         useless = useless or state.repost_useless
@@ -234,6 +234,8 @@ def _absent(trade: Trade, state: OrderState, event: Absent) -> tuple[Trade, Comm
 def _repost_wanted(trade: Trade, state: OrderState) -> bool:
     """A re-post may execute. It is wanted only where that would bring the legs together, by what is known now."""
     order, terms = state.order, trade.terms[state.order.leg]
+    if trade.escalated:
+        return False  # the exposure is frozen: a person decides
     if not terms.repost_proves or state.repost_useless or state.reposts >= trade.bounds.reposts_max:
         return False
     if order.time_in_force is not TimeInForce.IOC:

@@ -41,7 +41,7 @@ def tell(before: Trade | None, after: Trade, at: Nanos) -> Iterator[tuple[str, s
     if after.balanced_at and not before.balanced_at:
         yield "settled", _settled(after)
     if after.final and not before.final:
-        yield "final", f"every fill confirmed, result {dollars(result(after))}"
+        yield "final", f"every fill known and final, result ${dollars(result(after))} net"
 
 
 def _opened(trade: Trade) -> str:
@@ -91,4 +91,4 @@ def _settled(trade: Trade) -> str:
     if span is not None and span.flat_at is not None:
         recovered = f", back in balance {milliseconds(span.flat_at - span.able_at)} ms after it could act"
     dust = f", dust {contracts(trade.dust)} held" if trade.dust else ""
-    return f"{trade.outcome.upper()} {contracts(trade.hedged)} ct, result {dollars(result(trade))}{recovered}{dust}"
+    return f"{trade.outcome.upper()} {contracts(trade.hedged)} ct{recovered}{dust}"

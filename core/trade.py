@@ -33,6 +33,7 @@ class OrderState(Message):
 
     order: Order
     wire: str = ""
+    key: str = ""
     venue_order: str | None = None
     phase: Phase = Phase.SENT
     how: EndKind | None = None

@@ -88,6 +88,8 @@ class Named(Event):
     order: str
     wire: str
     """Kalshi: the client order id. Polymarket: the EIP-712 order hash."""
+    key: str = ""
+    """The key that sends it. A copy of it goes through no other: the bytes name the key, and one id has one body."""
 
 
 class OrderReport(Event):
@@ -169,7 +171,10 @@ class OrderSeen(Event):
 
 
 class FillSeen(Event):
-    """A private stream or a list showed an execution, in the venue's terms."""
+    """A private stream or a list showed an execution, in the venue's terms.
+
+    A venue with one book a market (Kalshi) tells its price on the YES scale, whatever outcome the order named.
+    """
 
     venue: str
     wire: str | None

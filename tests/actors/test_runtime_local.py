@@ -15,7 +15,16 @@ from actors.local import LocalNet
 from actors.log import configure, last_words, leave_words, words_of
 from actors.shell import Shell, Unheard
 from messages.units import SECOND, Nanos
-from tests.supervisors.shells import AskOther, Echo, Poison, Report, Reported, Said, Say, TellAll
+from tests.supervisors.shells import (
+    Echo,
+    EchoAskOther,
+    EchoPoison,
+    EchoReport,
+    EchoReported,
+    EchoSaid,
+    EchoSay,
+    EchoTellAll,
+)
 
 ECHO = "tests.supervisors.shells:Echo"
 
@@ -35,26 +44,26 @@ def heard(net: LocalNet, name: str) -> dict[str, list[int]]:
 
 
 async def test_they_answer_and_reach_only_whom_they_may_tell(net: LocalNet):
-    assert await net.ask("a", AskOther(to="b", words="hi")) == Said(words="hi", by="b", epoch=2)
+    assert await net.ask("a", EchoAskOther(to="b", words="hi")) == EchoSaid(words="hi", by="b", epoch=2)
     with pytest.raises(Unheard):
-        await net.ask("b", AskOther(to="a", words="hi", within=SECOND // 50), Nanos(SECOND // 10))
+        await net.ask("b", EchoAskOther(to="a", words="hi", within=SECOND // 50), Nanos(SECOND // 10))
 
 
 async def test_tells_arrive_in_order(net: LocalNet):
-    assert await net.ask("a", TellAll(to="*", count=500)) == Said(words="2", by="a", epoch=1)
+    assert await net.ask("a", EchoTellAll(to="*", count=500)) == EchoSaid(words="2", by="a", epoch=1)
     await asyncio.sleep(0.05)
     assert heard(net, "b") == heard(net, "c") == {"a": list(range(500))}
 
 
 async def test_both_ends_of_an_edge_hear_of_each_other(net: LocalNet):
-    report = await net.ask("b", Report())
-    assert isinstance(report, Reported)
+    report = await net.ask("b", EchoReport())
+    assert isinstance(report, EchoReported)
     assert json.loads(report.body)["peers"] == [["PeerUp", "a", 1]]
 
 
 async def test_a_successor_has_a_new_epoch_and_is_introduced(net: LocalNet):
     net.kill("b")
-    assert isinstance(await net.ask("a", TellAll(to="b", count=3)), Said)
+    assert isinstance(await net.ask("a", EchoTellAll(to="b", count=3)), EchoSaid)
     await net.start("b")
     await asyncio.sleep(0.05)
     assert heard(net, "b") == {"a": [0, 1, 2]}
@@ -69,14 +78,14 @@ async def test_a_successor_has_a_new_epoch_and_is_introduced(net: LocalNet):
 
 async def test_a_poisoned_shell_dies(net: LocalNet):
     with pytest.raises(Unheard):
-        await net.ask("b", Poison())
+        await net.ask("b", EchoPoison())
     await asyncio.sleep(0.01)
     assert net.deaths == [("b", "poisoned: RuntimeError: poisoned on purpose")]
 
 
 async def test_a_question_in_flight_ends_with_the_death(net: LocalNet):
     question = asyncio.create_task(
-        net.ask("a", AskOther(to="nobody", words="", within=60 * SECOND), Nanos(60 * SECOND))
+        net.ask("a", EchoAskOther(to="nobody", words="", within=60 * SECOND), Nanos(60 * SECOND))
     )
     await asyncio.sleep(0.01)
     net.kill("a")
@@ -85,9 +94,9 @@ async def test_a_question_in_flight_ends_with_the_death(net: LocalNet):
 
 
 async def test_the_picture_shows_what_it_owns(net: LocalNet):
-    await net.ask("a", Say(words="x"))
+    await net.ask("a", EchoSay(words="x"))
     picture = net.seat("a").look()
-    assert picture["owns"] == {"heard": 0, "last": "Say", "path": Path("no json type")}
+    assert picture["owns"] == {"heard": 0, "last": "EchoSay", "path": Path("no json type")}
     assert picture["mailbox"] == dict.fromkeys(("refused", "repeated", "gaps", "unknown", "unasked", "depth"), 0) | {
         "heard": 1
     }

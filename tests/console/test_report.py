@@ -248,7 +248,7 @@ def test_what_a_newcomer_reads(world: World) -> None:
     said = printed(told)
     flat = " ".join(said.split())
     for words in (
-        "Opportunities: 5 decisions; prices crossed, fees aside, 1 times",
+        "Opportunities: 5 decisions; prices crossed 1 times, fees aside",
         "fees eat the difference",
         "Trades: 3 (2 hedged, 1 flat)",
         "Result: -$0.32 net of fees; $0.22 was expected",

@@ -157,7 +157,7 @@ def test_a_story_from_detection_to_the_end(world: World, capsys: pytest.CaptureF
         ("+719.500", "ORDER", f"polymarket, {order}: filled, 10 filled in all"),
         ("+719.500", "SUCCESS", "HEDGED 10 ct"),
         ("+719.500", "ORDER", f"polymarket, {order}: execution of 10 at 50, fee 0.17, confirmed, taker"),
-        ("+719.500", "SUCCESS", "every fill confirmed, result 0.16"),
+        ("+719.500", "SUCCESS", "0.16"),
     ]
     at = 0
     for offset, stage, text in wanted:

@@ -608,13 +608,13 @@ def told(events: Iterable[Event]) -> Story:
     """The story of what was seen: an intent, and all that came after it."""
     trade: Trade | None = None
     given: tuple[str, ...] = ()
-    lines = []
+    lines: list[Line] = []
     for event in events:
         before = trade
         trade, commands = play(trade, event)
         if isinstance(event, Opened):
             given = given_of(event)
-        at = trade.state_of(event.order).order.made_at if isinstance(event, Named) else event.at  # type: ignore[union-attr, attr-defined]
+        at = Nanos(getattr(event, "at", lines[-1].at if lines else START))  # an identity has no time of its own
         text = event_text(event, before or trade)
         lines.append(Line(at, text, tuple(command_text(command, trade) for command in commands)))
     if trade is None:

@@ -61,7 +61,7 @@ REFUSALS: list[tuple[str, Reason, Opportunity, dict[str, Any]]] = [
     ("halt", Reason.HALTED, GOOD, {"halted": "me: lunch"}),
     ("halt", Reason.DRAINING, GOOD, {"draining": True}),
     ("venue", Reason.VENUE_UNREACHABLE, GOOD, {"modes": {"kalshi": (VenueMode.OPEN, True)}}),
-    ("venue", Reason.VENUE_MODE, GOOD, {"modes": {v: (VenueMode.POST_ONLY, True) for v in ("kalshi", "polymarket")}}),
+    ("venue", Reason.VENUE_MODE, GOOD, {"modes": dict.fromkeys(("kalshi", "polymarket"), (VenueMode.POST_ONLY, True))}),
     ("fresh books", Reason.STALE_BOOK, GOOD, {"books": {P: BOOKS[P]}}),
     ("fresh books", Reason.STALE_BOOK, GOOD, books(fresh=False)),
     ("fresh books", Reason.STALE_BOOK, GOOD, books(seen_at=STALE)),

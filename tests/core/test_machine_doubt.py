@@ -505,3 +505,27 @@ def test_rested_after_ended_teaches_only_its_total() -> None:
         0.4s   ended b 9 killed |
         => hedged, nets 10/10
     """)
+
+
+def test_a_late_refusal_of_the_first_request_proves_nothing_of_the_copy() -> None:
+    """The answer took longer than the sweep's patience; meanwhile the copy was sent, and it fills."""
+    story(f"""{HEAD}
+        2s     woke            | look up b
+        2.1s   absent b        | repost b
+        2.2s   refused b invalid_order |
+        2.3s   ended b 10      |
+        => hedged, nets 10/10, spans 0
+    """)
+
+
+def test_nothing_is_sent_again_once_a_person_has_been_asked() -> None:
+    story("""
+        given  a.late_arrival 1s, deadline 1s, b.late_arrival 60s
+        0s     opened 10       | submit a, submit b
+        0.1s   lost a          | look up a
+        0.1s   lost b          | look up b
+        2.2s   woke            | look up a, look up b, escalate
+        2.3s   ended a 10      |
+        2.4s   absent b        |
+        => escalated, b in doubt
+    """)

@@ -600,3 +600,23 @@ def test_a_basket_with_a_leg_in_doubt_waits_for_it() -> None:
         6.2s   ended a.unwind 10 |
         => flat, b never arrived
     """)
+
+
+def test_every_second_that_tokens_are_late_makes_a_dearer_completion_acceptable() -> None:
+    """Selling would bring 43, completing leaves 100 − 80 − fee, 25 cents less: taken when the tokens are 23 s late."""
+    story("""
+        given  deadline 60s
+        0s     opened 10                | submit a, submit b
+        0.03s  ended b 10               |
+        0.04s  filled b 10              |
+        0.05s  ended a 0                | ask quotes
+        2.2s   quoted a 48/80 b 43/46   | submit b.unwind sell 10 @43
+        2.3s   refused b.unwind insufficient_funds | ask quotes
+        2.4s   quoted a 48/80 b 43/46   |
+        20s    woke                     | fetch b, ask quotes
+        20.1s  quoted a 48/80 b 43/46   |
+        25s    woke                     | fetch b, ask quotes
+        25.1s  quoted a 48/80 b 43/46   | submit a.complete buy 10 @81
+        25.2s  ended a.complete 10      |
+        => hedged
+    """)

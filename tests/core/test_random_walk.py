@@ -69,7 +69,7 @@ OVER_BY = Nanos(120 * SECOND)
 STEP = Nanos(100 * MILLISECOND)
 GRANT = Money(100_000_000_000)
 GENTLE = BOUNDS.model_copy(
-    update={"aggressive_max": 12, "resting_max": 4, "loss_budget": Money(10_000_000_000), "spans_max": 6}
+    update={"aggressive_max": 40, "resting_max": 4, "loss_budget": Money(10_000_000_000), "spans_max": 6}
 )
 
 
@@ -92,13 +92,13 @@ class Walk:
 
     def __init__(self, seed: int, *, gentle: bool) -> None:
         self.random = Random(seed)  # noqa: S311  a seed, no secret
-        kinds = WIRE + CRASHES + (("late", "partial") if gentle else MARKET)
+        kinds = WIRE + CRASHES + (("late", "partial", "refuse", "kill", "thin") if gentle else MARKET)
         most = 0.25 if gentle else 0.4
         self.rates = {kind: self.random.uniform(0, most) for kind in kinds if self.random.random() < 0.5}
         self.gentle = gentle
         self.now = START
         self.faults_until = START + FAULTS_FOR
-        self.queue: list[tuple[int, int, Callable[[], None]]] = []
+        self.queue: list[tuple[int, int, Callable[[], object]]] = []
         self.pushed = 0
         self.epoch = 1
         self.desk = Desk("g")
@@ -109,13 +109,15 @@ class Walk:
         self.escalated: list[str] = []
         self.yes = self.random.randrange(2_000, 8_000, 100)
         self.mutes = False
+        self.flying: dict[str, int] = {}
+        """Requests on their way, by order."""
 
     # Chance and time
 
     def hit(self, kind: str) -> bool:
         return self.now < self.faults_until and self.random.random() < self.rates.get(kind, 0)
 
-    def later(self, delay: int, do: Callable[[], None]) -> None:
+    def later(self, delay: int, do: Callable[[], object]) -> None:
         self.pushed += 1
         heapq.heappush(self.queue, (self.now + delay, self.pushed, do))
 
@@ -260,6 +262,10 @@ class Walk:
         assert isinstance(cause, Quoted)
         assert self.before.proven, "a recovery began while an order was unproven"
         assert not self.before.escalated
+        if self.gentle:
+            live = [o.order.order for o in self.before.orders if self.flying.get(o.order.order)]
+            assert all(name in self.known for name in live), "a recovery began while a request could still execute"
+        assert all(k.how is not None for k in self.known.values() if k.order.trade == order.trade)
         if order.side is Side.SELL:
             assert order.price >= BOUNDS.floor
             assert order.quantity <= self.before.net(order.leg), "sold more than was held"
@@ -290,7 +296,8 @@ class Walk:
             return
         if self.hit("late"):
             self.tell(lost, self.ms(200, 400))
-            self.later(self.ms(400, terms.late_arrival // MILLISECOND), lambda: self.accept(order, repost=repost))
+            self.flying[order.order] = self.flying.get(order.order, 0) + 1
+            self.later(self.ms(400, terms.late_arrival // MILLISECOND), lambda: self.arrive_late(order, repost=repost))
             return
         if self.hit("too late"):
             self.tell(lost, self.ms(200, 400))
@@ -302,6 +309,10 @@ class Walk:
             self.tell(lost if self.hit("lost answer") else answer, self.ms(1, 60))
 
         self.later(self.ms(1, 40), arrive)
+
+    def arrive_late(self, order: Order, *, repost: bool) -> None:
+        self.flying[order.order] -= 1
+        self.accept(order, repost=repost)
 
     def accept(self, order: Order, *, repost: bool) -> OrderReport:
         terms, name, at = self.terms_of(order), order.order, self.now

@@ -14,54 +14,54 @@ from messages.control import PeerDown, PeerUp
 from messages.units import SECOND, Nanos
 
 
-class Say(Command):
+class EchoSay(Command):
     words: str
 
 
-class Said(Event):
+class EchoSaid(Event):
     words: str
     by: str
     epoch: int
 
 
-class Count(Event):
+class EchoCount(Event):
     number: int
 
 
-class Sleep(Command):
+class EchoSleep(Command):
     """Answer late."""
 
     milliseconds: int
 
 
-class Block(Command):
+class EchoBlock(Command):
     """Hold up the whole event loop: what a hung actor does."""
 
     milliseconds: int
 
 
-class Poison(Command):
+class EchoPoison(Command):
     """Raises in whoever hears it."""
 
 
-class TellAll(Command):
+class EchoTellAll(Command):
     """Tell everybody who matches `to` the numbers from 0 on."""
 
     to: str
     count: int
 
 
-class AskOther(Command):
+class EchoAskOther(Command):
     to: str
     words: str
     within: int = SECOND
 
 
-class Report(Command):
+class EchoReport(Command):
     """What have you heard?"""
 
 
-class Reported(Event):
+class EchoReported(Event):
     body: str
 
 
@@ -85,26 +85,26 @@ class Echo:
     async def hear(self, sender: str, message: Message) -> Message | None:
         self.last = type(message).__name__
         match message:
-            case Say(words=words):
+            case EchoSay(words=words):
                 points.reach("echo.say")
-                return Said(words=words, by=self.place.name, epoch=self.place.epoch)
-            case Count(number=number):
+                return EchoSaid(words=words, by=self.place.name, epoch=self.place.epoch)
+            case EchoCount(number=number):
                 self.numbers.setdefault(sender, []).append(number)
-            case Sleep(milliseconds=milliseconds):
+            case EchoSleep(milliseconds=milliseconds):
                 await asyncio.sleep(milliseconds / 1000)
-                return Said(words="slept", by=self.place.name, epoch=self.place.epoch)
-            case Block(milliseconds=milliseconds):
+                return EchoSaid(words="slept", by=self.place.name, epoch=self.place.epoch)
+            case EchoBlock(milliseconds=milliseconds):
                 time.sleep(milliseconds / 1000)  # noqa: ASYNC251  this is the fault under test
-            case TellAll(to=to, count=count):
+            case EchoTellAll(to=to, count=count):
                 reached = 0
                 for number in range(count):
-                    reached = self.outbox.tell(to, Count(number=number))
-                return Said(words=str(reached), by=self.place.name, epoch=self.place.epoch)
-            case AskOther(to=to, words=words, within=within):
-                return await self.outbox.ask(to, Say(words=words), Nanos(within))
-            case Report():
-                return Reported(body=json.dumps({"numbers": self.numbers, "peers": self.peers}))
-            case Poison():
+                    reached = self.outbox.tell(to, EchoCount(number=number))
+                return EchoSaid(words=str(reached), by=self.place.name, epoch=self.place.epoch)
+            case EchoAskOther(to=to, words=words, within=within):
+                return await self.outbox.ask(to, EchoSay(words=words), Nanos(within))
+            case EchoReport():
+                return EchoReported(body=json.dumps({"numbers": self.numbers, "peers": self.peers}))
+            case EchoPoison():
                 raise RuntimeError("poisoned on purpose")
         return None
 

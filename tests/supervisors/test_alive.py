@@ -21,15 +21,15 @@ from supervisors.driver import State, Tree
 from supervisors.happenings import Happening, What
 from tests.supervisors.conftest import settings, small_tree, until
 from tests.supervisors.shells import (
-    AskOther,
-    Block,
-    Poison,
-    Report,
-    Reported,
-    Said,
-    Say,
-    Sleep,
-    TellAll,
+    EchoAskOther,
+    EchoBlock,
+    EchoPoison,
+    EchoReport,
+    EchoReported,
+    EchoSaid,
+    EchoSay,
+    EchoSleep,
+    EchoTellAll,
 )
 
 pytestmark = [pytest.mark.ray, pytest.mark.asyncio(loop_scope="module")]
@@ -58,14 +58,14 @@ class Stage:
         await until(lambda: self.epoch(name) > after and self.tree.is_up, BACK_S, f"{name} back in service")
 
     async def heard(self, name: str) -> dict[str, list[int]]:
-        report = await self.tree.ask(name, Report(), WITHIN)
-        assert isinstance(report, Reported)
+        report = await self.tree.ask(name, EchoReport(), WITHIN)
+        assert isinstance(report, EchoReported)
         numbers: dict[str, list[int]] = json.loads(report.body)["numbers"]
         return numbers
 
     async def peers(self, name: str) -> list[list[object]]:
-        report = await self.tree.ask(name, Report(), WITHIN)
-        assert isinstance(report, Reported)
+        report = await self.tree.ask(name, EchoReport(), WITHIN)
+        assert isinstance(report, EchoReported)
         peers: list[list[object]] = json.loads(report.body)["peers"]
         return peers
 
@@ -86,8 +86,8 @@ async def stage(shared: Stage) -> Stage:
 
 
 async def test_they_answer_from_processes_of_their_own(stage: Stage):
-    answers = [await stage.tree.ask(name, Say(words="hi"), WITHIN) for name in ("owner.1", "executor")]
-    assert [one.by for one in answers if isinstance(one, Said)] == ["owner.1", "executor"]
+    answers = [await stage.tree.ask(name, EchoSay(words="hi"), WITHIN) for name in ("owner.1", "executor")]
+    assert [one.by for one in answers if isinstance(one, EchoSaid)] == ["owner.1", "executor"]
     pids = {status.pid for status in await stage.tree.status()}
     assert len(pids) == 6
     assert os.getpid() not in pids
@@ -95,7 +95,7 @@ async def test_they_answer_from_processes_of_their_own(stage: Stage):
 
 async def test_many_tells_arrive_in_order(stage: Stage):
     before = len((await stage.heard("owner.2")).get("executor", []))
-    assert isinstance(await stage.tree.ask("executor", TellAll(to="owner.*", count=2_000), WITHIN), Said)
+    assert isinstance(await stage.tree.ask("executor", EchoTellAll(to="owner.*", count=2_000), WITHIN), EchoSaid)
     numbers: list[int] = []
     for _ in range(200):
         numbers = (await stage.heard("owner.2")).get("executor", [])[before:]
@@ -107,13 +107,13 @@ async def test_many_tells_arrive_in_order(stage: Stage):
 
 async def test_a_question_has_a_deadline_and_an_answer_comes_from_afar(stage: Stage):
     with pytest.raises(Unheard, match="no answer within 50 ms"):
-        await stage.tree.ask("owner.1", Sleep(milliseconds=400), Nanos(50 * MILLISECOND))
-    answer = await stage.tree.ask("executor", AskOther(to="owner.1", words="relayed"), WITHIN)
-    assert answer == Said(words="relayed", by="owner.1", epoch=stage.epoch("owner.1"))
+        await stage.tree.ask("owner.1", EchoSleep(milliseconds=400), Nanos(50 * MILLISECOND))
+    answer = await stage.tree.ask("executor", EchoAskOther(to="owner.1", words="relayed"), WITHIN)
+    assert answer == EchoSaid(words="relayed", by="owner.1", epoch=stage.epoch("owner.1"))
 
 
 async def test_an_inspection_is_answered_while_the_actor_is_busy(stage: Stage):
-    stage.tree.tell("owner.2", Block(milliseconds=600))
+    stage.tree.tell("owner.2", EchoBlock(milliseconds=600))
     await asyncio.sleep(0.1)
     began = asyncio.get_running_loop().time()
     picture = await stage.tree.inspect("owner.2")
@@ -129,8 +129,8 @@ async def test_a_killed_actor_is_back_with_a_new_epoch_and_known_to_its_peers(st
     assert stage.tree.pid("owner.1") != pid
     told = [peer for peer in await stage.peers("executor") if peer[1] == "owner.1"]
     assert told[-1] == ["PeerUp", "owner.1", stage.epoch("owner.1")]
-    answer = await stage.tree.ask("executor", AskOther(to="owner.1", words="again"), WITHIN)
-    assert answer == Said(words="again", by="owner.1", epoch=stage.epoch("owner.1"))
+    answer = await stage.tree.ask("executor", EchoAskOther(to="owner.1", words="again"), WITHIN)
+    assert answer == EchoSaid(words="again", by="owner.1", epoch=stage.epoch("owner.1"))
     # and the newcomer knows its peers, from before its start returned
     assert ["PeerUp", "executor", stage.epoch("executor")] in await stage.peers("owner.1")
     status = next(one for one in await stage.tree.status() if one.name == "owner.1")
@@ -180,8 +180,8 @@ async def test_a_supervisor_takes_its_children_along_and_brings_them_back(stage:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
     assert stage.tree.pid("executor") == executor
-    answer = await stage.tree.ask("executor", AskOther(to="owner.2", words="back"), WITHIN)
-    assert isinstance(answer, Said)
+    answer = await stage.tree.ask("executor", EchoAskOther(to="owner.2", words="back"), WITHIN)
+    assert isinstance(answer, EchoSaid)
 
 
 async def test_a_killed_root_brings_everybody_back(stage: Stage):
@@ -190,8 +190,8 @@ async def test_a_killed_root_brings_everybody_back(stage: Stage):
     await stage.tree.kill("supervisor.root")
     for name in names:
         await stage.back(name, epochs[name])
-    answer = await stage.tree.ask("executor", AskOther(to="owner.1", words="back"), WITHIN)
-    assert isinstance(answer, Said)
+    answer = await stage.tree.ask("executor", EchoAskOther(to="owner.1", words="back"), WITHIN)
+    assert isinstance(answer, EchoSaid)
     assert stage.tree.halted == ""
 
 
@@ -205,11 +205,11 @@ async def test_a_stopped_root_is_noticed_too(stage: Stage):
 async def test_a_poisoned_actor_dies_with_its_words(stage: Stage):
     epoch = stage.epoch("owner.1")
     with pytest.raises(Unheard):
-        await stage.tree.ask("owner.1", Poison(), WITHIN)
+        await stage.tree.ask("owner.1", EchoPoison(), WITHIN)
     await stage.back("owner.1", epoch)
     assert stage.of("owner.1", What.DIED)[-1].reason == "poisoned: RuntimeError: poisoned on purpose"
     log = (stage.tree.run_directory / "logs" / "owner.1.log").read_text()
-    assert "Poison from driver could not be borne" in log
+    assert "EchoPoison from driver could not be borne" in log
 
 
 async def test_heartbeats_are_fresh_in_the_status(stage: Stage):
@@ -254,12 +254,12 @@ async def test_a_named_point_kills_once_and_the_stop_is_in_order(cluster: None, 
     async with tree:
         await until(lambda: len(stage.of("executor", What.DIED)) == 1, BACK_S, "the point in start was reached")
         await tree.up(BACK_S)
-        assert isinstance(await tree.ask("owner.1", Say(words="1"), WITHIN), Said)
+        assert isinstance(await tree.ask("owner.1", EchoSay(words="1"), WITHIN), EchoSaid)
         with pytest.raises(Unheard):
-            await tree.ask("owner.1", Say(words="2"), WITHIN)
+            await tree.ask("owner.1", EchoSay(words="2"), WITHIN)
         await stage.back("owner.1", stage.epoch("owner.1"))
         for number in range(4):
-            assert isinstance(await tree.ask("owner.1", Say(words=str(number)), WITHIN), Said)
+            assert isinstance(await tree.ask("owner.1", EchoSay(words=str(number)), WITHIN), EchoSaid)
         assert len(stage.of("owner.1", What.DIED)) == 1
         assert len(stage.of("executor", What.DIED)) == 1
         pids = [one.pid for one in await tree.status()]
