@@ -8,6 +8,7 @@ opportunity and sending its legs no other actor is asked.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -33,7 +34,18 @@ from core.intent import intend, terms_of
 from core.story import tell
 from messages.base import Command, Message
 from messages.books import Book
-from messages.control import Drain, Drained, Halt, PeerDown, PeerUp, Resume, TradeStory, VenueSeen
+from messages.control import (
+    Ask,
+    Drain,
+    Drained,
+    Halt,
+    PeerDown,
+    PeerUp,
+    Resume,
+    Snapshot,
+    TradeStory,
+    VenueSeen,
+)
 from messages.leases import Acknowledged, CapitalGranted, ClaimsGranted, CooldownsSet, KeysGranted, MarketsSeen
 from messages.opportunities import Opportunity, Verdict
 from messages.orders import Cancel, FetchFills, FillSeen, LookUp, Named, OrderSeen, Repost, Role, Submit
@@ -149,6 +161,9 @@ class Executor:
             case Drain():
                 self.scout.draining = True
                 return self._drained()
+            case Ask():
+                body = json.dumps(self.snapshot())
+                return Snapshot(name=self.place.name, epoch=self.epoch, at=self._clock.now(), body=body)
         return None
 
     def _queue(self, message: Message) -> None:

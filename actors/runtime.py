@@ -454,7 +454,7 @@ def _prepare_environment(import_from: Sequence[Path]) -> Path:
     short = Path("/tmp")  # noqa: S108  a folder of a random name and mode 0700 is made in it
     parent = short if short.is_dir() else Path(tempfile.gettempdir())
     _sweep(parent)
-    directory = Path(tempfile.mkdtemp(prefix=f"cf-{os.getpid()}-", dir=parent))
+    directory = Path(tempfile.mkdtemp(prefix=f"cf-{_pid_space()}-{os.getpid()}-", dir=parent))
     if "RAY_AUTH_MODE" not in os.environ:
         # Left alone, Ray writes a token that everybody may read into the home folder, and warns on the terminal.
         token = directory / "token"
@@ -473,11 +473,19 @@ def _prepare_environment(import_from: Sequence[Path]) -> Path:
 
 def _sweep(parent: Path) -> None:
     """A driver that was killed could not remove its folder; the next one does."""
-    for left in parent.glob("cf-*-*"):
-        pid = left.name.split("-")[1]
+    for left in parent.glob(f"cf-{_pid_space()}-*-*"):
+        pid = left.name.split("-")[2]
         with suppress(OSError):
             if pid.isdecimal() and left.stat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():
                 shutil.rmtree(left, ignore_errors=True)
+
+
+def _pid_space() -> str:
+    """Containers may share a folder of temporary files and count their processes apart."""
+    try:
+        return Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")[-4:]
+    except OSError:
+        return "0"
 
 
 def _silence() -> None:

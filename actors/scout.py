@@ -20,6 +20,9 @@ from messages.reasons import Reason
 from messages.units import Nanos, Price, Quantity
 
 
+OUR_OWN_DOING = (Reason.IN_FLIGHT, Reason.COOL_DOWN)
+
+
 @dataclass(slots=True)
 class _Episode:
     crossing: Crossing
@@ -141,6 +144,8 @@ class Scout:
         """A decision record, where it says something that the last one of this episode did not."""
         if verdict is not Verdict.TAKEN and episode.last == (verdict, reason):
             return
+        if reason in OUR_OWN_DOING and episode.taken:
+            return  # it is held because we took it: that says nothing about the opportunity
         episode.last = (verdict, reason)
         episode.decisions += 1
         episode.taken += verdict is Verdict.TAKEN

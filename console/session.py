@@ -23,7 +23,7 @@ from console.options import Kill, SessionOptions
 from console.report import RunFacts, document, exit_code, line, render
 from console.simulated import ROOT, SimulatedVenues, VenueNotReady
 from core.units import dollars
-from messages.control import Drain, Drained
+from messages.control import Ask, Drain, Drained, Snapshot
 from messages.units import SECOND, Nanos
 from supervisors.driver import State, Status, Tree
 from supervisors.happenings import Happening, What
@@ -32,6 +32,7 @@ from supervisors.tree import TREE, expand
 UP_WITHIN_S = 90.0
 DRAIN_POLL_S = 0.2
 STORY_POLL_S = 0.1
+WORK_WITHIN_S = 3.0
 EXECUTOR = "executor"
 
 
@@ -179,7 +180,7 @@ class _Session:
     async def _kill(self, tree: Tree, kill: Kill) -> None:
         assert kill.after is not None
         await asyncio.sleep(max(0.0, kill.after / SECOND - (time.time_ns() - self.began) / SECOND))
-        seen = await self._inspect(tree)
+        seen = await self._with_work_open(tree)
         row = {
             "actor": kill.actor,
             "at_s": round((time.time_ns() - self.began) / SECOND, 3),
@@ -191,6 +192,21 @@ class _Session:
         except (LookupError, ProcessLookupError) as problem:
             row["missed"] = str(problem)
         self.kills.append(row)
+
+    async def _with_work_open(self, tree: Tree) -> dict[str, Any]:
+        """The executor as it is now; waits a little for an open trade, since a kill that nothing depends on shows nothing."""
+        seen: dict[str, Any] = {}
+        until = time.monotonic() + WORK_WITHIN_S
+        while time.monotonic() < until:
+            try:
+                answer = await tree.ask(EXECUTOR, Ask(), Nanos(SECOND))
+                seen = json.loads(answer.body) if isinstance(answer, Snapshot) else {}
+            except Exception as problem:  # it may be the one that is down
+                logger.debug("ask: {}", problem)
+            if seen.get("open_trades"):
+                break
+            await asyncio.sleep(0.005)
+        return seen
 
     def _all_kills(self) -> list[dict[str, Any]]:
         """Those by the clock, and those that processes did to themselves at named points."""

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,12 +18,14 @@ import pytest
 
 from actors import points
 from actors.clock import HandClock
-from actors.shell import Place, Shell, Unheard
-from configs.settings import Settings
+from actors.shell import Clock, Place, Shell, Unheard
+from configs.settings import Dialect, KeySettings, Settings, VenueSettings
 from messages.base import Message, decode, encode
 from messages.control import PeerUp
 from messages.units import SECOND, Nanos
 
+HOUSE = Path(__file__).resolve().parents[2]
+PAIRS = HOUSE / "configs" / "pairs.sim.yaml"
 START = Nanos(1_800_000_000 * SECOND)
 S = TypeVar("S", bound=Shell)
 M = TypeVar("M", bound=Message)
@@ -69,7 +76,7 @@ def place(name: str, run_directory: Path, chosen: Settings | None = None, epoch:
 
 
 @asynccontextmanager
-async def on_stage(shell: S, outbox: Outbox, clock: HandClock | None = None) -> AsyncIterator[S]:
+async def on_stage(shell: S, outbox: Outbox, clock: Clock | None = None) -> AsyncIterator[S]:
     await shell.start(outbox, clock or HandClock(START))
     try:
         yield shell
@@ -90,7 +97,7 @@ def up(name: str, epoch: int = 1) -> PeerUp:
 
 
 @contextmanager
-def dies_at(point: str) -> Iterator[None]:
+def dies_at(point: str, *, surely: bool = True) -> Iterator[None]:
     """The shell ends where the point is reached."""
     real = points.reach
 
@@ -102,7 +109,7 @@ def dies_at(point: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in modules:
             patch.setattr(f"{module}.reach", reach)
-        with pytest.raises(Killed):
+        with pytest.raises(Killed) if surely else suppress(Killed):
             yield
     assert points.reach is real
 
@@ -111,3 +118,53 @@ async def until(condition: Callable[[], object], within_s: float = 4.0) -> None:
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110  a socket on the other side of it tells nobody
             await asyncio.sleep(0.005)
+
+
+# A venue of its own process
+
+
+@dataclass(frozen=True)
+class Running:
+    """A simulated venue, and the settings by which our adapters reach it."""
+
+    process: subprocess.Popen[str]
+    venue: VenueSettings
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(5)
+
+
+def simulate(dialect: str, directory: Path, port: int = 0) -> Running:
+    options = {"dialect": dialect, "name": dialect, "pairs": PAIRS, "port": port, "parent-pid": os.getpid()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "venues.simulated", *(f"--{name}={value}" for name, value in options.items())],
+        cwd=HOUSE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        ready = json.loads(process.stdout.readline())
+    secret = directory / f"{dialect}.json"
+    secret.write_text(json.dumps(ready["credentials"]))
+    secret.chmod(0o600)
+    return Running(process, venue_at(dialect, ready, f"file:{secret}"))
+
+
+def venue_at(dialect: str, addresses: Mapping[str, str], secret: str) -> VenueSettings:
+    return VenueSettings(
+        dialect=Dialect(dialect),
+        rest=addresses["rest"],
+        ws_market=addresses["ws_market"],
+        ws_user=addresses["ws_user"],
+        keys=(KeySettings(name=f"{dialect}-1", secret=secret),),
+        request_timeout_ms=600,
+        connect_timeout_ms=500,
+    )
+
+
+def settings_with(dialect: str, venue: VenueSettings, pairs: Path | None = None) -> Settings:
+    others = {name: value for name, value in settings().venues.items() if name != dialect}
+    return Settings(pairs=pairs or PAIRS, venues={**others, dialect: venue})
