@@ -29,7 +29,7 @@ from actors.stages import Stages
 from actors.translator import Translator
 from configs.settings import Settings
 from core.checks import Approved
-from core.desk import Applied, Desk
+from core.desk import Applied, Desk, id_root
 from core.intent import intend, terms_of
 from core.story import tell
 from messages.base import Command, Message
@@ -77,7 +77,7 @@ class Executor:
         self._clock, self._wake = clock, asyncio.Event()
         self._memory = Memory(self.place, clock, settings.engine.durability.value)
         self.epoch = self._memory.epoch
-        self.desk = Desk(self._memory.genesis)
+        self.desk = Desk(id_root(self._memory.genesis, self.place.name))
         self._dispatch = Dispatch(self.place.name, self.epoch)
         self._memory.recall(lambda seq, message: self._dispatch.add(self.desk.apply(seq, message)))
         self.ring = KeyRing(self.place.name)

@@ -14,8 +14,9 @@ from typing import Any
 from actors.key_ring import KeyRing
 from actors.points import armed, reach
 from actors.shell import Clock
+from core.fees import fee_of_fill
 from core.units import opposite
-from messages.markets import Market
+from messages.markets import FeeSchedule, Market
 from messages.orders import (
     Cancel,
     Ended,
@@ -64,7 +65,7 @@ class Gateway:
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[str] = set()
         self._prepared: dict[str, tuple[Trading, Prepared]] = {}
-        self._known: set[tuple[str, str]] = set()
+        self._known: dict[tuple[str, str], Market] = {}
         """Markets whose metadata has come; before that an order of theirs cannot be named to its venue."""
         self.sent = 0
 
@@ -79,7 +80,7 @@ class Gateway:
 
     def load(self, venue: str, markets: Iterable[Market]) -> None:
         known = tuple(markets)
-        self._known.update((venue, market.market) for market in known)
+        self._known.update(((venue, market.market), market) for market in known)
         for adapter in self._adapters.get(venue, {}).values():
             adapter.load(known)
 
@@ -196,13 +197,16 @@ class Gateway:
             self._ring.met(order.venue, rate_limited=page.rate_limited, unauthorised=page.unauthorised)
             return
         for seen in page.fills:
-            self._heard(self.filled(order, seen))
+            self._heard(self.filled(order, self._known[(order.venue, order.market)].fees, seen))
 
-    def filled(self, order: Order, seen: FillSeen) -> Filled:
-        """An execution in the venue's terms, as one of ours: on the scale of the order's own outcome."""
+    def filled(self, order: Order, schedule: FeeSchedule, seen: FillSeen) -> Filled:
+        """An execution in the venue's terms, as one of ours: on the scale of the order's own outcome, with its fee."""
         fill: Fill = seen.fill
         if order.venue in self._yes_scale and order.outcome is Outcome.NO:
             fill = fill.model_copy(update={"price": opposite(Price(fill.price))})
+        if not seen.fee_known:
+            charge = fee_of_fill(schedule, fill.price, fill.quantity, maker=fill.maker is True, side=order.side)
+            fill = fill.model_copy(update={"fee": charge.fee})
         return Filled(order=order.order, at=seen.at, fill=fill)
 
     # Small pieces
@@ -238,4 +242,3 @@ class Gateway:
 
     failed: BaseException | None = None
     """An adapter broke its promise never to raise: the executor dies of it rather than wait for an answer in vain."""
-

@@ -14,21 +14,29 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _armed: dict[str, int] = {}
-_record: Callable[[], Mapping[str, object]] | None = None
+_look: Callable[[], Mapping[str, object]] | None = None
 _directory: Path | None = None
 _name = ""
 
+COUNTS = ("open_trades", "in_doubt", "unreported")
+"""What was at stake, of a shell's own picture of itself."""
+
 
 def arm(
-    name: str, points: tuple[str, ...], directory: Path, record: Callable[[], Mapping[str, object]] | None = None
+    name: str, points: tuple[str, ...], directory: Path, look: Callable[[], Mapping[str, object]] | None = None
 ) -> None:
-    """Make these points deadly in this process. `POINT` kills at the first passage, `POINT#N` at the N-th."""
-    global _record, _directory, _name
+    """Make the first of these points that has not killed yet deadly in this process, so that each kills once and one
+    incarnation dies of one. `POINT` kills at the first passage, `POINT#N` at the N-th. Where `look` tells of open
+    trades, only passages with one open count: a death that nothing depends on shows nothing.
+    """
+    global _look, _directory, _name
     _armed.clear()
+    _look, _directory, _name = look, directory, name
     for point in points:
         where, _, nth = point.partition("#")
-        _armed[where] = int(nth) if nth else 1
-    _record, _directory, _name = record, directory, name
+        if not any((directory / "kills").glob(f"{name}-{where}-*.json")):
+            _armed[where] = int(nth) if nth else 1
+            return
 
 
 def armed(point: str) -> bool:
@@ -40,14 +48,27 @@ def reach(point: str) -> None:
     """Pass a named point; does not return where a kill is due."""
     if not _armed or point not in _armed:
         return
+    seen = _at_stake()
+    if seen is None:
+        return
     _armed[point] -= 1
     if _armed[point] > 0:
         return
-    del _armed[point]
     if _directory is not None:
-        seen = dict(_record()) if _record is not None else {}
         row = {"actor": _name, "point": point, "at_ns": time.time_ns(), "pid": os.getpid(), **seen}
         path = _directory / "kills" / f"{_name}-{point}-{time.time_ns()}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(row))
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _at_stake() -> dict[str, object] | None:
+    """The counts of this instant; None where there is nothing to lose yet."""
+    if _look is None:
+        return {}
+    try:
+        seen = _look()
+    except AttributeError:  # a shell that is not ready cannot look at itself
+        return None
+    counts = {key: seen[key] for key in COUNTS if key in seen}
+    return None if counts.get("open_trades") == 0 else counts

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from loguru import logger
 
 from actors.company import Chores, Peers
-from actors.read_model import FILE, TABLES, Row, Tables, open_read_model
 from actors.shell import Clock, Outbox, Place
+from journal.read_model import FILE, TABLES, Row, Tables, open_read_model
 from messages.base import Message, body_of
 from messages.control import Ask, Decided, PeerDown, PeerUp, Snapshot, Told, TradeStory
 from messages.opportunities import Decision

@@ -65,9 +65,7 @@ def bounds_of(settings: Settings) -> Bounds:
 
 def policy_of(settings: Settings) -> dict[str, LegTerms]:
     """A template of terms by venue; `core.intent.terms_of` puts each market's own rules in."""
-    unknown_fees = FeeSchedule(
-        formula=FeeFormula.KALSHI, version=0, taker_ppm=0, maker_ppm=0, verified_at=Nanos(0)
-    )
+    unknown_fees = FeeSchedule(formula=FeeFormula.KALSHI, version=0, taker_ppm=0, maker_ppm=0, verified_at=Nanos(0))
     templates = {}
     for name, venue in settings.venues.items():
         able = capabilities(venue)

@@ -139,9 +139,9 @@ class Host:
             logger.info("becomes {} epoch {} in process {}", birth.shell, place.epoch, os.getpid())
             if birth.nice:
                 os.nice(birth.nice)
-            if place.kill_at:
-                points.arm(place.name, place.kill_at, place.run_directory)
             shell = cast("Callable[[Place], Shell]", import_shell(birth.shell))(place)
+            if place.kill_at:
+                points.arm(place.name, place.kill_at, place.run_directory, shell.snapshot)
             seat = Seat(shell, AnchoredClock(), self._end, birth.beat_every, Pulse(place).beat)
             asyncio.get_running_loop().set_exception_handler(self._loop_error)
             address = await seat.start([(cast(PeerUp, one.peer), _wire(one)) for one in birth.peers])

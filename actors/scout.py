@@ -19,7 +19,6 @@ from messages.opportunities import CrossingEnded, Decision, Opportunity, Verdict
 from messages.reasons import Reason
 from messages.units import Nanos, Price, Quantity
 
-
 OUR_OWN_DOING = (Reason.IN_FLIGHT, Reason.COOL_DOWN)
 
 

@@ -30,7 +30,8 @@ class Translator:
         if state is None:
             self._strangers.append(seen)
         elif isinstance(seen, FillSeen):
-            self._heard(self._gateway.filled(state.order, seen))
+            schedule = self._desk.trades[state.order.trade].terms[state.order.leg].fees
+            self._heard(self._gateway.filled(state.order, schedule, seen))
         else:
             self._order(state, seen)
 
@@ -46,9 +47,7 @@ class Translator:
             self._heard(Rested(order=name, at=seen.at, venue_order=venue_order, matched=seen.matched))
         elif seen.ended is not EndKind.FILLED or seen.matched:
             # "filled" without a number is no final word: the look-up will have one
-            self._heard(
-                Ended(order=name, at=seen.at, venue_order=venue_order, matched=seen.matched, how=seen.ended)
-            )
+            self._heard(Ended(order=name, at=seen.at, venue_order=venue_order, matched=seen.matched, how=seen.ended))
 
     def again(self, now: Nanos) -> None:
         """Try the strangers once more; those that nobody claims in time are somebody else's."""

@@ -39,7 +39,9 @@ EXECUTOR = "executor"
 def run_session(options: SessionOptions) -> int:
     """Run it in this process; the exit code."""
     logger.remove()
-    logger.add(sys.stderr, level="WARNING", format="{time:HH:mm:ss} {level: <7} {message}", diagnose=False, backtrace=False)
+    logger.add(
+        sys.stderr, level="WARNING", format="{time:HH:mm:ss} {level: <7} {message}", diagnose=False, backtrace=False
+    )
     if options.settings.mode is not Mode.SIM:
         say = "only mode sim runs in this version; set mode: sim, or wait for the release that has the other edges"
         sys.stderr.write(f"mode: {options.settings.mode.value}: {say}\n")
@@ -118,19 +120,26 @@ class _Session:
         async with asyncio.timeout(UP_WITHIN_S):
             while True:
                 seen = await self._inspect(tree)
-                if seen.get("claims") and seen.get("books") and seen.get("keys") and any((seen.get("free") or {}).values()):
+                if (
+                    seen.get("claims")
+                    and seen.get("books")
+                    and seen.get("keys")
+                    and any((seen.get("free") or {}).values())
+                ):
                     return
                 await asyncio.sleep(0.1)
 
     async def _trade(self, tree: Tree, venues: SimulatedVenues, stack: AsyncExitStack) -> int:
         self.began = time.time_ns()
         helpers = [asyncio.create_task(self._follow_stories())]
-        helpers += [asyncio.create_task(self._kill(tree, kill)) for kill in self.options.kills if kill.after is not None]
+        helpers += [
+            asyncio.create_task(self._kill(tree, kill)) for kill in self.options.kills if kill.after is not None
+        ]
         with suppress(TimeoutError):
             await asyncio.wait_for(self.ending.wait(), self._duration())
         await venues.faults_off()
         drained = await self._drain(tree)
-        snapshots = {EXECUTOR: await self._inspect(tree)}
+        snapshots = {name: await self._inspect(tree, name) for name in self._executors()}
         self._count_restarts(await tree.status())
         halted = tree.halted
         await tree.stop()
@@ -249,9 +258,12 @@ class _Session:
                 os.kill(child, signal.SIGKILL)
         os._exit(128 + number)
 
+    def _executors(self) -> list[str]:
+        return [EXECUTOR, *(f"{EXECUTOR}.{n}" for n in range(2, self.options.executors + 1))]
+
     async def _drain(self, tree: Tree) -> bool:
         """Ask until nothing is open, in doubt or unreported; bounded."""
-        names = [EXECUTOR, *(f"{EXECUTOR}.{n}" for n in range(2, self.options.executors + 1))]
+        names = self._executors()
         within = Nanos(self.settings.engine.drain_s * SECOND)
         until = time.monotonic() + self.settings.engine.drain_s
         while time.monotonic() < until:
@@ -271,9 +283,9 @@ class _Session:
         return answer if isinstance(answer, Drained) else None
 
     @staticmethod
-    async def _inspect(tree: Tree) -> dict[str, Any]:
+    async def _inspect(tree: Tree, name: str = EXECUTOR) -> dict[str, Any]:
         try:
-            picture = await tree.inspect(EXECUTOR)
+            picture = await tree.inspect(name)
         except Exception as problem:
             logger.debug("inspect: {}", problem)
             return {}

@@ -72,7 +72,16 @@ class SimulatedVenues:
             *("--deposit", str(int(sim.deposit_dollars)), "--start-ns", str(start), "--parent-pid", str(os.getpid())),
         ]
         if sim.tape:
-            command += ["--tape", sim.tape, "--from", sim.tape_from, "--to", sim.tape_to, "--speed", str(sim.tape_speed)]
+            command += [
+                "--tape",
+                sim.tape,
+                "--from",
+                sim.tape_from,
+                "--to",
+                sim.tape_to,
+                "--speed",
+                str(sim.tape_speed),
+            ]
         command += self.extra
         log = self.run_directory / "logs" / f"venue-{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,12 @@ class Applied:
     """Trades before and after, for whoever tells stories about them."""
 
 
+def id_root(genesis: str, executor: str) -> str:
+    """What every id of one executor begins with: executors of one engine share a genesis and must not share ids."""
+    _, dot, shard = executor.partition(".")
+    return f"{genesis}-{shard}" if dot else genesis
+
+
 class Desk:
     """The state of one executor. Mutable for speed, but changed by `apply` alone and by nothing that is not journaled."""
 
@@ -107,7 +113,7 @@ class Desk:
         """Whether folding the event would change anything: what changes nothing is not journaled."""
         trade: Trade | None
         match event:
-            case Woke():
+            case Woke() | Quoted():
                 trade = self.trades.get(event.trade)
             case OrderReport():
                 trade = self._trade_of(event.order)

@@ -108,13 +108,17 @@ def _complete(trade: Trade, quoted: Quoted) -> _Way | None:
     nets = trade.nets
     high, gap = max(nets), max(nets) - min(nets)
     pieces, cost = [], 0
+    taken: dict[str, int] = {}
     for leg, terms in enumerate(trade.terms):
         lacking = whole_lots(Quantity(high - nets[leg]), terms.lot)
         if lacking <= 0:
             continue
-        walk = _affordable(quoted.quotes[leg], terms, lacking, quoted.spendable[leg], _widest(trade))
-        if walk is None:
+        free = Money(quoted.spendable[leg] - taken.get(terms.venue, 0))  # two legs of one venue share its capital
+        affordable = _affordable(quoted.quotes[leg], terms, lacking, free, _widest(trade))
+        if affordable is None:
             return None
+        walk, need = affordable
+        taken[terms.venue] = taken.get(terms.venue, 0) + need
         pieces.append(_Piece(leg, Side.BUY, walk))
         cost += (walk.money + walk.fee) * lacking // walk.quantity
     if not pieces:
@@ -123,8 +127,13 @@ def _complete(trade: Trade, quoted: Quoted) -> _Way | None:
     return _within_budget(trade, _Way(Role.COMPLETE, tuple(pieces), worth, _loss(trade, Quantity(high), -cost)))
 
 
-def _affordable(quote: Quote, terms: LegTerms, lacking: Quantity, spendable: Money, slack: int) -> Walk | None:
-    """The walk that the free capital pays for, `slack` included; None below what the venue takes as an order."""
+def _affordable(
+    quote: Quote, terms: LegTerms, lacking: Quantity, spendable: Money, slack: int
+) -> tuple[Walk, Money] | None:
+    """The walk that the free capital pays for, `slack` included, and the most that it takes.
+
+    None below what the venue takes as an order.
+    """
     if not quote.usable:
         return None
     for _ in range(SHRINK_MAX):
@@ -136,7 +145,7 @@ def _affordable(quote: Quote, terms: LegTerms, lacking: Quantity, spendable: Mon
             return None
         need = most_taken(terms.fees, Price(min(walk.worst + slack, ONE_DOLLAR)), walk.quantity, spend)
         if need <= spendable:
-            return walk
+            return walk, need
         lacking = Quantity(min(walk.quantity * max(0, spendable) // need, walk.quantity - terms.lot))
     return None
 

@@ -46,9 +46,7 @@ def tell(before: Trade | None, after: Trade, at: Nanos) -> Iterator[tuple[str, s
 
 def _opened(trade: Trade) -> str:
     opportunity = trade.opened.opportunity
-    legs = " + ".join(
-        f"{order.outcome}@{order.venue} {cents(order.price)}" for order in trade.opened.orders
-    )
+    legs = " + ".join(f"{order.outcome}@{order.venue} {cents(order.price)}" for order in trade.opened.orders)
     return (
         f"{opportunity.pair}  {legs}  {contracts(opportunity.quantity)} ct  gross {dollars(opportunity.gross)}"
         f"  fees {dollars(opportunity.fees)}  net {dollars(opportunity.net)}"
@@ -71,12 +69,17 @@ def _order(was: OrderState, state: OrderState, at: Nanos) -> Iterator[tuple[str,
         if state.phase is Phase.DOUBT:
             yield "doubt", f"{_name(state)}: no proof of its fate, asking {state.order.venue}"
         elif state.phase is Phase.DONE:
-            filled = f" {contracts(state.matched)} of {contracts(state.order.quantity)}" if state.refused is None else ""
+            filled = (
+                f" {contracts(state.matched)} of {contracts(state.order.quantity)}" if state.refused is None else ""
+            )
             yield "order", f"{_name(state)}: {state.status}{filled} {took}"
     if state.reposts > was.reposts:
         yield "doubt", f"{_name(state)}: sent again as a look-up, the identical bytes"
     if state.matched < was.matched:
-        yield "reversed", f"{_name(state)}: {contracts(type(state.matched)(was.matched - state.matched))} taken back by the venue"
+        yield (
+            "reversed",
+            f"{_name(state)}: {contracts(type(state.matched)(was.matched - state.matched))} taken back by the venue",
+        )
 
 
 def milliseconds(nanos: int) -> str:

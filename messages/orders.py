@@ -181,6 +181,8 @@ class FillSeen(Event):
     venue_order: str | None
     market: str
     fill: Fill
+    fee_known: bool = True
+    """False where neither the venue nor the reporter knows the fee: whoever knows the order knows its schedule."""
     at: Nanos
 
 

@@ -107,7 +107,7 @@ class Ledger:
 class Tree:
     """The running tree of one engine.
 
-    `kill_at` names points at which the first incarnation of an actor kills itself. `on_event` hears everything that
+    `kill_at` names points at which an actor kills itself, each once. `on_event` hears everything that
     happens, in order.
     """
 
@@ -170,8 +170,8 @@ class Tree:
     ) -> None:
         await self.stop()
 
-    def _duty(self, node: Node, first: bool) -> Duty:
-        return Duty(node, self._kill_at if first else {}, None, self.halted)
+    def _duty(self, node: Node) -> Duty:
+        return Duty(node, self._kill_at, None, self.halted)
 
     def _root_keeps_dying(self, why: str) -> None:
         self.halted = why

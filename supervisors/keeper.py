@@ -118,7 +118,7 @@ class Charge:
 
     spec: Leaf | Node
     kill_at: tuple[str, ...] = ()
-    """For the first incarnation only: a successor that died at the same point would never live."""
+    """Each point kills once: what it killed is on record, and a successor arms the next."""
     epoch: int = 0
     attempt: int = 0
     """Counts starts, also those that got no epoch: whatever concerns an earlier one has no effect."""
@@ -150,7 +150,7 @@ class Keeper:
         place: Place,
         rules: SupervisionSettings,
         kill_at: Mapping[str, tuple[str, ...]],
-        duty: Callable[[Node, bool], Duty],
+        duty: Callable[[Node], Duty],
         gave_up: Callable[[str], None],
         *,
         last: bool = False,
@@ -289,9 +289,8 @@ class Keeper:
         remote, warm, from_spare = await self._warm_process(spec)
         charge.watch = Watch(remote, warm, self._here, lambda: self._gone(charge, attempt))
         charge.beat, charge.beat_at = -1, time.monotonic()
-        first = charge.incarnations == 0
         charge.incarnations += 1
-        became = await in_time(remote.become(self._birth(charge, permit, first)), self._start_within)
+        became = await in_time(remote.become(self._birth(charge, permit)), self._start_within)
         if became.failed:
             self._put_down(charge, attempt, f"start failed: {became.failed}", Cause.FAILED)
             return
@@ -311,7 +310,7 @@ class Keeper:
         await in_time(self._registry.arrived(arrival), self._start_within)
         if isinstance(spec, Node):
             # No deadline: its children have theirs, and if it hangs its heart stops.
-            await remote.order("begin", self._duty(spec, first))
+            await remote.order("begin", self._duty(spec))
         charge.raising = None
         charge.beat_at = time.monotonic()
         self._perform(restarts.on_started(self.roster, spec.name, self._now()))
@@ -332,14 +331,14 @@ class Keeper:
             remote.kill()
             raise
 
-    def _birth(self, charge: Charge, permit: Permit, first: bool) -> Birth:
+    def _birth(self, charge: Charge, permit: Permit) -> Birth:
         spec = charge.spec
         place = Place(
             name=spec.name,
             epoch=permit.epoch,
             run_directory=Path(self._place.run_directory),
             settings=self._place.settings,
-            kill_at=charge.kill_at if first else (),
+            kill_at=charge.kill_at,
             tags=(("region", spec.region), ("supervisor", self.node.name)),
         )
         return Birth(place, spec.shell, spec.nice, self._beat_every, permit.peers)

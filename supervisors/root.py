@@ -95,9 +95,9 @@ class Root:
         )
         self._kill_at = duty.kill_at
 
-    def _duty_below(self, node: Node, first: bool) -> Duty:
+    def _duty_below(self, node: Node) -> Duty:
         assert self._me is not None
-        return Duty(node, self._kill_at if first else {}, self._me)
+        return Duty(node, self._kill_at, self._me)
 
     async def begin(self) -> None:
         # Children need the way to this very process, and only the runtime can say what it is.

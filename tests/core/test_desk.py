@@ -7,7 +7,7 @@ from messages.base import Event, Message
 from messages.control import Halt, Resume
 from messages.leases import CapitalGranted, ClaimsGranted
 from messages.orders import Ended, EndKind, Named, Rested, Submit
-from messages.trades import CursorMoved, Hashed, Opened, Restarted, Woke
+from messages.trades import CursorMoved, Hashed, Opened, Quoted, Restarted, Woke
 from messages.units import CONTRACT, SECOND, Money, Nanos, Price, Quantity
 from tests.core.story import START, event_of, kalshi, opening, parse, polymarket
 
@@ -76,6 +76,7 @@ def test_what_would_change_nothing_is_not_journaled() -> None:
     assert not any(desk.changes(event) for event in told)
     assert not desk.changes(Woke(trade="g.1.1", at=START))
     assert not desk.changes(Woke(trade="nobody", at=START))
+    assert not desk.changes(Quoted(trade="g.1.1", at=START, quotes=(), spendable=()))
     assert not desk.changes(Ended(order="x", at=START, venue_order="v", matched=Quantity(0), how=EndKind.KILLED))
     assert desk.changes(Woke(trade="g.1.1", at=Nanos(START + 9 * SECOND)))
 

@@ -151,13 +151,14 @@ def test_no_level_beyond_the_slippage_bound_is_touched() -> None:
 
 
 def test_the_limits_leave_the_minimum_even_when_all_fills_at_them() -> None:
-    found = sized(((40, 10), (42, 10)), ((45, 20),))
+    found = sized(((30, 10), (45, 10)), ((45, 20),))
+    assert found.quantity == 20 * CONTRACT
     at_limits = 0
     for leg, key in zip(found.legs, (K, P), strict=True):
         charge = fee_of_fill(MARKETS[key].fees, leg.limit, leg.quantity, maker=False)
         at_limits += leg.limit * leg.quantity // 10_000 + charge.fee
     assert found.quantity - at_limits >= SIZING.min_profit * found.quantity // CONTRACT
-    assert [leg.limit for leg in found.legs] == [4_600, 4_900]
+    assert [leg.limit for leg in found.legs] == [4_800, 4_800]
 
 
 # Properties

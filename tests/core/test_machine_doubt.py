@@ -195,7 +195,16 @@ def test_absence_counts_only_as_of_the_time_that_the_venue_vouches_for() -> None
         0.1s   ended a 0          |
         0.3s   lost b             | look up b
         9s     absent b asof 5.4s |
-        9.1s   absent b asof 5.5s |
+        => open, b in doubt
+    """)
+
+
+def test_absence_as_of_the_fence_is_believed() -> None:
+    story("""
+        0s     opened 10          | submit a, submit b
+        0.1s   ended a 0          |
+        0.3s   lost b             | look up b
+        9s     absent b asof 5.5s |
         => flat, b never arrived
     """)
 
@@ -486,6 +495,12 @@ def test_a_refusal_of_what_has_filled_is_not_the_last_word() -> None:
 
 
 def test_refused_and_then_landed_is_looked_up() -> None:
+    trade = story(f"""{HEAD}
+        0.2s   refused b invalid_order | ask quotes
+        0.3s   landed b        | look up b
+        => open, b in doubt
+    """)
+    assert trade.orders[1].refused is None
     story(f"""{HEAD}
         0.2s   refused b invalid_order | ask quotes
         0.3s   landed b        | look up b

@@ -85,6 +85,20 @@ def test_insufficient_funds_hedges_with_what_remains() -> None:
     """)
 
 
+def test_what_a_worse_attempt_may_cost_is_paid_for_too() -> None:
+    """5.20 dollars pay for ten at 50 and its fee, but at 51, where the second attempt may fill, only for 9.85."""
+    story("""
+        0s     opened 10                       | submit a, submit b
+        0.03s  ended b 10                      |
+        0.06s  refused a insufficient_funds    | ask quotes
+        0.07s  quoted a 48/50 $5.20 b 20/45    | submit a.complete buy 10 @50
+        0.09s  ended a.complete 0              |
+        0.17s  woke                            | fetch b, ask quotes
+        0.18s  quoted a 48/50 $5.20 b 20/45    | submit a.complete2 buy 9.85 @51
+        => open
+    """)
+
+
 def test_unequal_partials_on_both_sides_are_completed() -> None:
     story("""
         0s     opened 10                 | submit a, submit b
@@ -187,7 +201,7 @@ def test_an_unwind_that_sold_too_much_is_bought_back_and_never_answered_by_a_nak
         0.07s  quoted a 48/50 b 43/90    | submit a.unwind sell 10 @48
         0.09s  ended a.unwind 10.5 filled |
         0.17s  woke                      | fetch a, ask quotes
-        0.18s  quoted a 48/50 b 43/90    | submit a.complete buy 0.5 @51
+        0.18s  quoted a 48/50 b 95/99    | submit a.complete buy 0.5 @51
         0.19s  ended a.complete 0.5      |
         => flat, nets 0/0
     """)
@@ -574,6 +588,19 @@ def test_a_basket_with_two_legs_missing_completes_both_at_once() -> None:
         0.4s   ended c.complete 5  |
         0.5s   ended b.complete 10 |
         => hedged, nets 10/10/10
+    """)
+
+
+def test_two_legs_that_are_completed_at_one_venue_share_its_capital() -> None:
+    """Six dollars: five for the first, and what is left for the second."""
+    story("""
+        given  b.sells_after_settlement no
+        0s     opened 10 a kalshi yes @30 b polymarket yes @30 c kalshi yes @30 | submit a, submit b, submit c
+        0.1s   ended b 10   |
+        0.1s   ended a 0    |
+        0.2s   ended c 0    | ask quotes
+        0.3s   quoted a 28/31 $6 b 2/90 c 28/32 $6 | submit a.complete buy 10 @31, submit c.complete buy 8.2 @32
+        => open
     """)
 
 

@@ -265,6 +265,9 @@ class Walk:
         if self.gentle:
             live = [o.order.order for o in self.before.orders if self.flying.get(o.order.order)]
             assert all(name in self.known for name in live), "a recovery began while a request could still execute"
+            for state in self.before.orders:
+                there = self.known.get(state.order.order)
+                assert state.matched == (there.matched if there else 0), "a recovery began on a wrong belief"
         assert all(k.how is not None for k in self.known.values() if k.order.trade == order.trade)
         if order.side is Side.SELL:
             assert order.price >= BOUNDS.floor

@@ -162,7 +162,7 @@ def kept(
         Place("supervisor.x", 1, tmp_path, "{}"),
         SupervisionSettings.model_validate(defaults | rules),
         kill_at or {},
-        lambda child, first: Duty(child, {}),
+        lambda child: Duty(child, {}),
         gave_up,
     )
 
@@ -179,7 +179,7 @@ async def test_everybody_is_started_and_whoever_dies_is_started_again(world: Far
     world.alive("a")[0].kill()
     await until(lambda: len(book.arrivals) == 3, SECOND_OF_TEST, "a is back")
     assert [reason for _, _, reason in book.departures] == ["killed: it ended without a word"]
-    assert world.births[-1].place.kill_at == ()  # a named point kills one incarnation only
+    assert world.births[-1].place.kill_at == ("some.point",)  # what it killed is on record: it will not kill again
     assert world.births[-1].place.epoch == 3
     assert len(world.alive("a")) == 1
     await keeper.close()

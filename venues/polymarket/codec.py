@@ -17,9 +17,20 @@ from core.fees import fee_of_fill
 from messages.books import Levels
 from messages.markets import Market
 from messages.orders import EndKind, Fill, FillSeen, Order, OrderSeen, Settlement
-from messages.units import CENT, MILLISECOND, ONE_DOLLAR, SECOND, Nanos, Outcome, Price, Quantity, Side, TimeInForce
+from messages.units import (
+    CENT,
+    MILLISECOND,
+    ONE_DOLLAR,
+    SECOND,
+    Money,
+    Nanos,
+    Outcome,
+    Price,
+    Quantity,
+    Side,
+    TimeInForce,
+)
 from venues.polymarket.amounts import amounts_of
-from venues.polymarket.rules import UNKNOWN_FEES
 from venues.polymarket.sign import SEPARATORS, SignedFields, Signer, salt_of
 from venues.port import NotReady
 from venues.reading import is_object, level_of, objects, price_of, quantity_of, text_of, whole_of
@@ -176,7 +187,7 @@ def fills_of(
     if not _ours_as_maker(told):
         order = text_of(told, "taker_order_id")
         fill = _fill(told, "size", trade, settlement, markets.get(condition), maker=False)
-        return (_seen(venue, order, condition, fill, at),) if fill and order else ()
+        return (_seen(venue, order, condition, fill, at, markets),) if fill and order else ()
     found = []
     for part in objects(told.get("maker_orders")):
         order = text_of(part, "order_id")
@@ -184,7 +195,7 @@ def fills_of(
             continue
         fill = _fill(part, "matched_amount", f"{trade}:{order}", settlement, markets.get(condition), maker=True)
         if fill:
-            found.append(_seen(venue, order, condition, fill, at))
+            found.append(_seen(venue, order, condition, fill, at, markets))
     return tuple(found)
 
 
@@ -192,8 +203,17 @@ def _ours_as_maker(told: Mapping[str, Any]) -> bool:
     return text_of(told, "trader_side").upper() == "MAKER"
 
 
-def _seen(venue: str, order: str, condition: str, fill: Fill, at: Nanos) -> FillSeen:
-    return FillSeen(venue=venue, wire=order, venue_order=order, market=condition, fill=fill, at=at)
+def _seen(venue: str, order: str, condition: str, fill: Fill, at: Nanos, markets: Mapping[str, Market]) -> FillSeen:
+    # the wire does not say the fee: without the market's schedule nobody here knows it, and a guess would be booked
+    return FillSeen(
+        venue=venue,
+        wire=order,
+        venue_order=order,
+        market=condition,
+        fill=fill,
+        fee_known=condition in markets,
+        at=at,
+    )
 
 
 def _fill(
@@ -204,9 +224,10 @@ def _fill(
     price, quantity = price_of(told, "price", 1 if buys else -1), quantity_of(told, size)
     if price is None or not quantity:
         return None
-    schedule = market.fees if market is not None else UNKNOWN_FEES
-    charge = fee_of_fill(schedule, price, quantity, maker=maker, side=Side.BUY if buys else Side.SELL)
-    return Fill(fill=key, quantity=quantity, price=price, fee=charge.fee, settlement=settlement, maker=maker)
+    fee = Money(0)
+    if market is not None:
+        fee = fee_of_fill(market.fees, price, quantity, maker=maker, side=Side.BUY if buys else Side.SELL).fee
+    return Fill(fill=key, quantity=quantity, price=price, fee=fee, settlement=settlement, maker=maker)
 
 
 def trade_second(told: Mapping[str, Any]) -> int | None:

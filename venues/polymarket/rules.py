@@ -14,11 +14,6 @@ from venues.reading import is_object, objects, price_of, quantity_of, ratio_ppm,
 LOT = Quantity(10_000)
 """Shares have two decimals."""
 
-UNKNOWN_FEES = FeeSchedule(
-    formula=FeeFormula.POLYMARKET, version=0, taker_ppm=70_000, maker_ppm=0, exponent=1, verified_at=Nanos(0)
-)
-"""For an execution in a market that we hold no metadata of: the dearest published rate."""
-
 
 def market(venue: str, told: Mapping[str, Any], about: Mapping[str, Any], condition: str, at: Nanos) -> Market | None:
     """A market's rules from its trading parameters and its description; version 0 until it is numbered."""
