@@ -31,7 +31,7 @@ from configs.settings import Settings
 from core.checks import Approved
 from core.desk import Applied, Desk, id_root
 from core.intent import intend, terms_of
-from core.story import tell
+from core.story import FINAL, result, tell
 from messages.base import Command, Message
 from messages.books import Book
 from messages.control import (
@@ -254,7 +254,10 @@ class Executor:
         now = self._clock.now()
         for before, after in applied.moved:
             for stage, text in tell(before, after, now):
-                self._errands.stories.append(TradeStory(trade=after.trade, at=now, stage=stage, text=text))
+                came_to = result(after) if stage == FINAL else None
+                self._errands.stories.append(
+                    TradeStory(trade=after.trade, at=now, stage=stage, text=text, result=came_to)
+                )
 
     def _perform(self, commands: Sequence[Command]) -> None:
         self.gateway.submit(command for command in commands if isinstance(command, Submit))

@@ -100,7 +100,9 @@ class SocketWire:
         self._writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
         async with asyncio.timeout(timeout_s):
             first, *rest = (await self._reader.readuntil(b"\r\n\r\n")).split(b"\r\n")
-            told = {k.decode().lower(): v.strip().decode() for k, _, v in (line.partition(b":") for line in rest if line)}
+            told = {
+                k.decode().lower(): v.strip().decode() for k, _, v in (line.partition(b":") for line in rest if line)
+            }
             content = await self._reader.readexactly(int(told.get("content-length", "0")))
         return Response(int(first.split()[1]), told, content)
 
@@ -191,7 +193,7 @@ class Engine:
                 last = executor.scout.decisions[-1] if executor.scout.decisions else None
                 raise RuntimeError(f"the engine did not take the opportunity: {last}")
         trade = list(executor.desk.trades.values())[-1]
-        while not executor.desk.trades[trade.trade].final:
+        while not executor.desk.trades[trade.trade].final:  # noqa: ASYNC110  nobody tells of it
             await asyncio.sleep(0.001)
         self._clear()
         wires = tuple(state.wire for state in trade.orders)
@@ -202,7 +204,7 @@ class Engine:
         cheap, dear = ((int(PRICE), int(QUANTITY)),), ((7_000, int(QUANTITY)),)
         bids = ((int(PRICE) - 1_000, int(QUANTITY)),)
         yes, no = (dear, cheap) if market.cash_denominated else (cheap, dear)
-        return Book(market.venue, market.market, self._sequence, now, True, bids, yes, bids, no)  # noqa: FBT003
+        return Book(market.venue, market.market, self._sequence, now, True, bids, yes, bids, no)
 
     def _clear(self) -> None:
         """Each round begins without a book, as if the last had never crossed."""
@@ -271,9 +273,12 @@ async def _markets(settings: Settings, clock: AnchoredClock) -> tuple[list[Marke
         found = await source.markets(ids)
         await source.close()
         if isinstance(found, Failed):
-            raise RuntimeError(f"no metadata from {name}: {found.text}")
+            raise RuntimeError(f"no metadata from {name}: {found.text}")  # noqa: TRY004  no type was wrong
         # fees stay verified for as long as the benchmark lasts
-        every += [m.model_copy(update={"fees": m.fees.model_copy(update={"verified_at": clock.now() + 3600 * SECOND})}) for m in found]
+        every += [
+            m.model_copy(update={"fees": m.fees.model_copy(update={"verified_at": clock.now() + 3600 * SECOND})})
+            for m in found
+        ]
     keys = {(paired.venue, paired.market) for paired in pairs[0].markets}
     return every, {market.venue: market for market in every if (market.venue, market.market) in keys}
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from loguru import logger
 
+from actors.shell import Unheard
 from configs.settings import Mode, Settings, money
 from console.exits import Exit
 from console.options import Kill, SessionOptions
@@ -24,10 +25,11 @@ from console.report import RunFacts, document, exit_code, line, render
 from console.simulated import ROOT, SimulatedVenues, VenueNotReady
 from core.units import dollars
 from messages.control import Ask, Drain, Drained, Snapshot
-from messages.units import SECOND, Nanos
+from messages.units import SECOND, Money, Nanos
 from supervisors.driver import State, Status, Tree
 from supervisors.happenings import Happening, What
 from supervisors.tree import TREE, expand
+from venues.simulated.tape import instant_ns
 
 UP_WITHIN_S = 90.0
 DRAIN_POLL_S = 0.2
@@ -63,6 +65,8 @@ class _Session:
     signals: int = 0
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     began: int = 0
+    results: dict[str, int] = field(default_factory=dict)
+    """Of every final trade, in micro-dollars."""
 
     def __post_init__(self) -> None:
         given = self.options.settings
@@ -179,8 +183,6 @@ class _Session:
         sim = self.settings.sim
         if not sim.tape:
             return float(sim.duration_s)
-        from venues.simulated.tape import instant_ns
-
         length = instant_ns(sim.tape_to) - instant_ns(sim.tape_from)
         return min(float(sim.duration_s), length / SECOND / float(sim.tape_speed) + 1)
 
@@ -210,7 +212,7 @@ class _Session:
             try:
                 answer = await tree.ask(EXECUTOR, Ask(), Nanos(SECOND))
                 seen = json.loads(answer.body) if isinstance(answer, Snapshot) else {}
-            except Exception as problem:  # it may be the one that is down
+            except Unheard as problem:  # it may be the one that is down
                 logger.debug("ask: {}", problem)
             if seen.get("open_trades"):
                 break
@@ -277,7 +279,7 @@ class _Session:
     async def _ask_drain(tree: Tree, name: str, within: Nanos) -> Drained | None:
         try:
             answer = await tree.ask(name, Drain(within=within), Nanos(2 * SECOND))
-        except Exception as problem:  # a dead or restarting executor is asked again
+        except Unheard as problem:  # a dead or restarting executor is asked again
             logger.debug("drain: {}", problem)
             return None
         return answer if isinstance(answer, Drained) else None
@@ -286,7 +288,7 @@ class _Session:
     async def _inspect(tree: Tree, name: str = EXECUTOR) -> dict[str, Any]:
         try:
             picture = await tree.inspect(name)
-        except Exception as problem:
+        except LookupError as problem:
             logger.debug("inspect: {}", problem)
             return {}
         owns = picture["owns"]
@@ -296,7 +298,7 @@ class _Session:
         """The proof is not ours to give: a fresh process computes it from the bytes alone."""
         command = [sys.executable, str(ROOT / "run.py"), "prove", "--json"]
         command += ["--journal", str(self.run_directory / "journal"), "--ledgers", str(ledgers)]
-        done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT)
+        done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT)  # noqa: S603  our own interpreter
         try:
             proof: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
@@ -326,6 +328,14 @@ class _Session:
             self._say(f"{top.name}  pid {top.pid}")
             draw(top.name, "")
 
+    def _tell(self, story: dict[str, Any]) -> None:
+        text = line(story, self.began)
+        if story.get("result") is not None:
+            self.results[story["trade"]] = story["result"]
+            total = Money(sum(self.results.values()))
+            text += f"  (session ${dollars(total)} net of fees, {len(self.results)} trades)"
+        self._say(text)
+
     async def _follow_stories(self) -> None:
         """What the recorder writes down, told as it happens."""
         path, offset = self.run_directory / "stories.jsonl", 0
@@ -337,7 +347,7 @@ class _Session:
                         if not raw.endswith(b"\n"):
                             break
                         offset += len(raw)
-                        self._say(line(json.loads(raw), self.began))
+                        self._tell(json.loads(raw))
             await asyncio.sleep(STORY_POLL_S)
 
 

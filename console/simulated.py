@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 
@@ -43,7 +43,7 @@ class SimulatedVenues:
     """Further arguments of the venue processes."""
     running: dict[str, _Running] = field(default_factory=dict)
 
-    async def __aenter__(self) -> SimulatedVenues:
+    async def __aenter__(self) -> Self:
         start = time.time_ns()
         try:
             started = await asyncio.gather(

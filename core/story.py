@@ -10,6 +10,9 @@ from core.units import cents, contracts, dollars
 from messages.orders import Role
 from messages.units import ONE_DOLLAR, Money, Nanos
 
+FINAL = "final"
+"""The stage of a trade's last story."""
+
 
 def result(trade: Trade) -> Money:
     """Pay-out of what is hedged, less what it cost, fees included; by the executions known one by one."""
@@ -41,7 +44,7 @@ def tell(before: Trade | None, after: Trade, at: Nanos) -> Iterator[tuple[str, s
     if after.balanced_at and not before.balanced_at:
         yield "settled", _settled(after)
     if after.final and not before.final:
-        yield "final", f"every fill known and final, result ${dollars(result(after))} net"
+        yield FINAL, f"every fill known and final, result ${dollars(result(after))} net"
 
 
 def _opened(trade: Trade) -> str:

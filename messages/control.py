@@ -5,7 +5,7 @@ from __future__ import annotations
 from messages.base import Command, Event, Message
 from messages.markets import VenueMode
 from messages.opportunities import CrossingEnded, Decision
-from messages.units import Nanos
+from messages.units import Money, Nanos
 
 
 class PeerUp(Event):
@@ -72,6 +72,8 @@ class TradeStory(Message):
     at: Nanos
     stage: str
     text: str
+    result: Money | None = None
+    """Of a final trade: what it came to, net of fees."""
 
 
 class Told(Event):

@@ -235,11 +235,17 @@ class Tree:
         return self._ledgers[name].address
 
     async def inspect(self, name: str, within: Nanos = CALL_WITHIN) -> dict[str, object]:
-        """The actor's own last picture of itself; answered by another thread, also while the actor is busy."""
+        """The actor's own last picture of itself; answered by another thread, also while the actor is busy. `LookupError`
+        where there is none to be had.
+        """
         remote = self._ledgers[name].remote
         if remote is None:
             raise LookupError(f"{name} is not in service")
-        return cast("dict[str, object]", json.loads(await in_time(remote.inspect(), within)))
+        try:
+            picture = await in_time(remote.inspect(), within)
+        except Exception as error:  # whatever the call met, there is no picture
+            raise LookupError(f"{name} shows nothing: {words_of(error)}") from None
+        return cast("dict[str, object]", json.loads(picture))
 
     # ------------------------------------------------------------------------------------------------------------- acting
 

@@ -167,7 +167,7 @@ def played(venue: str, start: int, end: int) -> Iterator[tuple[int, str, TapeRow
 def book_of(key: tuple[str, str], ladder: Ladder, sequence: int, now: Nanos) -> Book:
     bids = tuple(sorted(ladder.bid.items(), reverse=True))[:10]
     asks = tuple(sorted(ladder.ask.items()))[:10]
-    return Book(*key, sequence, now, True, bids, asks, mirror(asks), mirror(bids))  # noqa: FBT003
+    return Book(*key, sequence, now, True, bids, asks, mirror(asks), mirror(bids))
 
 
 def market_of(venue: str, market: str, now: Nanos) -> Market:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from actors.read_model import ReadModel, open_read_model
 from console.proof.ledgers import Unreadable
+from journal.read_model import ReadModel, open_read_model
 from messages.opportunities import Decision, Verdict
 
 ALL = 10_000_000

@@ -147,10 +147,15 @@ def simulate(dialect: str, directory: Path, port: int = 0) -> Running:
     assert process.stdout is not None
     with process.stdout:
         ready = json.loads(process.stdout.readline())
+    return Running(process, venue_at(dialect, ready, write_secret(directory, dialect, ready["credentials"])))
+
+
+def write_secret(directory: Path, dialect: str, credentials: object) -> str:
+    """The reference to it."""
     secret = directory / f"{dialect}.json"
-    secret.write_text(json.dumps(ready["credentials"]))
+    secret.write_text(json.dumps(credentials))
     secret.chmod(0o600)
-    return Running(process, venue_at(dialect, ready, f"file:{secret}"))
+    return f"file:{secret}"
 
 
 def venue_at(dialect: str, addresses: Mapping[str, str], secret: str) -> VenueSettings:

@@ -128,7 +128,7 @@ async def test_an_old_incarnation_gets_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("point", ["before-append", "after-append", "before-reply"])
 async def test_killed_again_and_again_it_mints_nothing(tmp_path: Path, point: str) -> None:
     here, outbox, capacity = place("key_pool.kalshi", tmp_path), Outbox(), 0
-    for turn in range(8):
+    for turn in range(5):
         async with on_stage(KeyPool(here), outbox) as pool:
             capacity = pool.pool.capacity
             if turn % 2:

@@ -35,8 +35,10 @@ from tests.actors.stage import (
     until,
     up,
     venue_at,
+    write_secret,
 )
 from venues.port import Failed
+from venues.simulated.credentials import kalshi_keys
 
 # The wire of books
 
@@ -343,9 +345,7 @@ async def test_a_venue_that_comes_later_and_goes_again(tmp_path: Path, monkeypat
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    ready = await asyncio.to_thread(simulate, "kalshi", tmp_path)
-    secret = ready.venue.keys[0].secret
-    await asyncio.to_thread(ready.stop)
+    secret = write_secret(tmp_path, "kalshi", kalshi_keys(1)[0].told())
     host = f"127.0.0.1:{port}"
     venue = venue_at(
         "kalshi", {"rest": f"http://{host}", "ws_market": f"ws://{host}", "ws_user": f"ws://{host}"}, secret

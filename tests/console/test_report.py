@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from actors.read_model import FILE, Tables
 from configs.settings import Dialect, KeySettings, Settings, VenueSettings
 from console import report
 from console.exits import Exit
 from console.proof.history import spread
 from console.proof.page import page, plain
 from console.report import MISHAPS, PHRASES, RunFacts, document, exit_code, line, render
+from journal.read_model import FILE, Tables
 from messages.opportunities import CheckOutcome, CheckResult, CrossingEnded, Decision, OpportunityKind, Verdict
 from messages.orders import Ended, EndKind, Settlement
 from messages.reasons import Reason, Trouble

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.read_model import FILE, Tables
 from console.exits import Exit
 from console.stories import NotFound, chosen, explain, latest_run, run_of, trade
 from journal import Level, open_journal
+from journal.read_model import FILE, Tables
 from messages.opportunities import CheckOutcome, CheckResult, Decision, Verdict
 from messages.orders import (
     Absent,

@@ -343,7 +343,7 @@ class Venue:
         assert self.fill <= self.capacity * TOKEN, "more than the account has"
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(st.integers(0, 2**32), st.integers(2, 25))
 def test_no_window_of_time_sees_more_orders_than_the_bucket_and_its_refill(seed: int, rate: int) -> None:
     walk(seed, rate)
