@@ -22,8 +22,8 @@ class _Lease:
     closing_until: Nanos
     opened: int = 0
     closed: int = 0
-    reported_opened: int = 0
-    reported_closed: int = 0
+    reported: tuple[int, int] | None = None
+    """(opened, closed) as first told to the owner, who gives back the rest: what is spent after it is carried over."""
 
 
 class KeyRing:
@@ -48,8 +48,8 @@ class KeyRing:
             closing_until=Nanos(now + grant.closing_for),
         )
         if old is not None:
-            lease.opened = old.opened - old.reported_opened
-            lease.closed = old.closed - old.reported_closed
+            opened, closed = old.reported or (0, 0)
+            lease.opened, lease.closed = old.opened - opened, old.closed - closed
         self._leases[grant.venue] = lease
 
     def opening_left(self, venue: str, now: Nanos) -> int:
@@ -87,8 +87,9 @@ class KeyRing:
         lease = self._leases.get(venue)
         number = opened = closed = 0
         if lease is not None:
-            number, opened, closed = lease.number, lease.opened, lease.closed
-            lease.reported_opened, lease.reported_closed = opened, closed
+            # the first report of a lease stands: if it is lost the same is told again, never more
+            lease.reported = lease.reported or (lease.opened, lease.closed)
+            number, (opened, closed) = lease.number, lease.reported
         return WantKeys(
             holder=self._holder,
             epoch=epoch,

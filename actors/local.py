@@ -452,7 +452,12 @@ class Seat:
             self.beat += 1
             if self._pulse is not None:
                 self._pulse(self.beat)
-            self.picture = json.dumps(self.look(), default=str)
+            picture = self.look()
+            self.picture = json.dumps(picture, default=str)
+            owns = picture["owns"]
+            if isinstance(owns, dict) and owns.get("failed"):
+                # a shell whose loop has failed may never be spoken to again: it must not look alive
+                self._ended(f"a loop of it failed: {owns['failed']}")
             due = loop.time() + self._beat_every
             await asyncio.sleep(self._beat_every)
             self._lag_s = max(loop.time() - due, 0.0)

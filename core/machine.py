@@ -333,7 +333,8 @@ def _settle(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
             return trade, ()
         spans = trade.spans
         if _out_of_balance(trade):
-            spans = (*spans[:-1], spans[-1].model_copy(update={"flat_at": at}))
+            able = Nanos(min(spans[-1].able_at, at))  # it may be over before it could have acted
+            spans = (*spans[:-1], spans[-1].model_copy(update={"flat_at": at, "able_at": able}))
         return trade.model_copy(update={"balanced_at": at, "spans": spans}), ()
     if not _out_of_balance(trade):
         trade = _open_span(trade, at)
