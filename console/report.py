@@ -78,8 +78,12 @@ class _Told:
 
     @property
     def flat_after(self) -> list[int]:
-        """Of each time out of balance: from when it could act to flat."""
-        return [span.flat_at - span.able_at for span in self.trade.spans if span.flat_at is not None]
+        """Of each time out of balance: from when it could act to flat, less the waits for an answer of the venue."""
+        return [
+            span.flat_at - span.able_at - self.past.waited(span.able_at, span.flat_at)
+            for span in self.trade.spans
+            if span.flat_at is not None
+        ]
 
 
 # The document
@@ -384,8 +388,8 @@ def _recovery_table(told: Mapping[str, Any]) -> Table:
 def _waits(told: Mapping[str, Any]) -> str:
     p50, p99, most = _times(told["wait_for_proof_ms"])
     return (
-        "Counted from when proved excess could be acted on, to flat; - where doubt ended in balance. "
-        f"Waits for proof, apart: p50 {p50}, p99 {p99}, max {most} ms."
+        "Counted from when proved excess could be acted on, to flat, less waits for a venue's answer; - where doubt "
+        f"ended in balance. Waits for proof, apart: p50 {p50}, p99 {p99}, max {most} ms."
     )
 
 

@@ -296,7 +296,7 @@ def _restarted(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
         trade = _put(trade, state, phase=Phase.DOUBT, doubted_at=at, asked=0, ask_after=_first(trade, at))
         commands.append(LookUp(order=state.order))
     trade = trade.model_copy(update={"quotes_asked_at": Nanos(0)}) if trade.quotes_asked_at else trade
-    trade, more = _settle(trade, at)
+    trade, more = _settle(_resume(trade, at), at)
     return trade, tuple(commands) + more
 
 
@@ -346,7 +346,7 @@ def _settle(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
 
 
 def _resume(trade: Trade, at: Nanos) -> Trade:
-    """Doubt is over. While it lasted nothing could be done, so a recovery's deadline counts from here."""
+    """Doubt is over, or we are back. Meanwhile nothing could be done, so a recovery's deadline counts from here."""
     if not _out_of_balance(trade):
         return trade
     span = trade.spans[-1].model_copy(update={"resumed_at": at})

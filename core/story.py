@@ -44,15 +44,19 @@ def tell(before: Trade | None, after: Trade, at: Nanos) -> Iterator[tuple[str, s
     if after.balanced_at and not before.balanced_at:
         yield "settled", _settled(after)
     if after.final and not before.final:
-        yield FINAL, f"every fill known and final, result ${dollars(result(after))} net"
+        yield FINAL, f"every fill known and final, result {_usd(result(after))} net of fees"
+
+
+def _usd(amount: Money) -> str:
+    return f"-${dollars(Money(-amount))}" if amount < 0 else f"${dollars(amount)}"
 
 
 def _opened(trade: Trade) -> str:
     opportunity = trade.opened.opportunity
-    legs = " + ".join(f"{order.outcome}@{order.venue} {cents(order.price)}" for order in trade.opened.orders)
+    legs = " + ".join(f"{order.outcome}@{order.venue} {cents(order.price)}¢" for order in trade.opened.orders)
     return (
-        f"{opportunity.pair}  {legs}  {contracts(opportunity.quantity)} ct  gross {dollars(opportunity.gross)}"
-        f"  fees {dollars(opportunity.fees)}  net {dollars(opportunity.net)}"
+        f"{opportunity.pair}  {legs}  {contracts(opportunity.quantity)} ct  gross {_usd(opportunity.gross)}"
+        f"  fees {_usd(opportunity.fees)}  net {_usd(opportunity.net)}"
     )
 
 
@@ -63,7 +67,9 @@ def _name(state: OrderState) -> str:
 def _sent(state: OrderState) -> str:
     verb = "completing" if state.order.role is Role.COMPLETE else "unwinding"
     order = state.order
-    return f"{verb}: {order.side} {contracts(order.quantity)} {order.outcome}@{order.venue}, limit {cents(order.price)}"
+    return (
+        f"{verb}: {order.side} {contracts(order.quantity)} {order.outcome}@{order.venue}, limit {cents(order.price)}¢"
+    )
 
 
 def _order(was: OrderState, state: OrderState, at: Nanos) -> Iterator[tuple[str, str]]:

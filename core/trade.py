@@ -99,7 +99,7 @@ class Span(Message):
     able_at: Nanos
     """Later than `proved_at` where only a sale of tokens that had yet to settle could help."""
     resumed_at: Nanos = Nanos(0)
-    """When an order of the recovery that had been in doubt was proved; the deadline counts from here."""
+    """When doubt about an order of the recovery ended, or a new incarnation came; the deadline counts from here."""
     flat_at: Nanos | None = None
 
 

@@ -22,6 +22,18 @@ class Past:
     waits: list[int] = field(default_factory=list)
     """Each from the first doubt about an order to its proof."""
     doubted: dict[str, int] = field(default_factory=dict)
+    unanswered: list[tuple[int, int]] = field(default_factory=list)
+    """From the sending of each order that fell into doubt to its proof: the venue's time, not ours."""
+
+    def waited(self, begin: int, end: int) -> int:
+        """How much of this time some order was without an answer."""
+        total, upto = 0, begin
+        for sent, proved in sorted(self.unanswered):
+            until = min(proved, end)
+            if until > max(sent, upto):
+                total += until - max(sent, upto)
+                upto = until
+        return total
 
 
 class Historian:
@@ -43,6 +55,7 @@ class Historian:
                 past.doubted.setdefault(state.order.order, at)
             elif state.proven and state.order.order in past.doubted:
                 past.waits.append(at - past.doubted.pop(state.order.order))
+                past.unanswered.append((state.order.made_at, at))
 
 
 def moment(entry: Entry, message: Message) -> Nanos:

@@ -13,7 +13,7 @@ from rich.console import Console
 from configs.settings import Dialect, KeySettings, Settings, VenueSettings
 from console import report
 from console.exits import Exit
-from console.proof.history import spread
+from console.proof.history import Past, spread
 from console.proof.page import page, plain
 from console.report import MISHAPS, PHRASES, RunFacts, document, exit_code, line, render
 from journal.read_model import FILE, Tables
@@ -324,3 +324,10 @@ def test_a_leg_that_was_left_alone(tmp_path: Path) -> None:
     assert told["recoveries"]["by_kind"] == {"unfilled": 1}
     assert exit_code(facts, told) is Exit.EXPOSED
     assert told["trades"]["result_micro_dollars"] < -4 * DOLLAR
+
+
+def test_time_to_flat_leaves_out_what_the_venue_took_to_answer() -> None:
+    past = Past(unanswered=[(10, 40), (30, 50), (200, 300)])
+    assert past.waited(0, 100) == 40, "overlapping waits count once"
+    assert past.waited(20, 45) == 25, "and only what lies within"
+    assert past.waited(60, 100) == 0

@@ -277,6 +277,20 @@ def test_a_restart_while_it_waits_for_the_next_rung_keeps_the_pause() -> None:
     """)
 
 
+def test_a_restart_long_after_the_deadline_still_acts_before_it_gives_up() -> None:
+    """Nobody was there to act; the deadline is for those who are."""
+    story("""
+        0s     opened 10                 | submit a, submit b
+        0.03s  ended a 10                |
+        0.03s  filled a 10 confirmed     |
+        0.05s  ended b 0                 | ask quotes
+        600s   restarted                 | ask quotes
+        600.1s quoted a 48/50 b 43/90    | submit a.unwind sell 10
+        600.2s ended a.unwind 10         |
+        => flat, nets 0/0
+    """)
+
+
 def test_a_restart_of_what_is_over_changes_nothing() -> None:
     story(f"""{HEDGED}
         5s     restarted       |
