@@ -31,7 +31,7 @@ from configs.settings import Settings
 from core.checks import Approved
 from core.desk import Applied, Desk, id_root
 from core.intent import intend, terms_of
-from core.story import FINAL, result, tell
+from core.story import DRY_RUN, FINAL, offered, result, tell
 from messages.base import Command, Message
 from messages.books import Book
 from messages.control import (
@@ -49,7 +49,7 @@ from messages.control import (
 from messages.leases import Acknowledged, CapitalGranted, ClaimsGranted, CooldownsSet, KeysGranted, MarketsSeen
 from messages.opportunities import Opportunity, Verdict
 from messages.orders import Cancel, FetchFills, FillSeen, LookUp, Named, OrderSeen, Repost, Role, Submit
-from messages.trades import AskQuotes, Escalate, Quote, Quoted, Restarted, Woke
+from messages.trades import AskQuotes, Escalate, Quote, Quoted, Rehearsed, Restarted, Woke
 from messages.units import MILLISECOND, SECOND, Nanos
 from venues.port import Failed
 
@@ -217,6 +217,11 @@ class Executor:
     def _take(self, approved: Approved[Opportunity], seen: Nanos) -> None:
         """From permission to both requests on their way: one commit, no call to anybody."""
         if self.settings.dry_run:
+            now = self._clock.now()
+            would = approved.value
+            self._commit([Rehearsed(opportunity=would, release_after=self._bounds.release_after, at=now)])
+            text = f"would have opened {offered(would)}"
+            self._errands.stories.append(TradeStory(trade=would.opportunity, at=now, stage=DRY_RUN, text=text))
             self.scout.taken(approved, None, Verdict.DRY_RUN, seen)
             return
         name = self.desk.next_trade(self.epoch)

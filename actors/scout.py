@@ -143,7 +143,8 @@ class Scout:
         """A decision record, where it says something that the last one of this episode did not."""
         if verdict is not Verdict.TAKEN and episode.last == (verdict, reason):
             return
-        if reason in OUR_OWN_DOING and episode.taken:
+        rehearsed = episode.last is not None and episode.last[0] is Verdict.DRY_RUN
+        if reason in OUR_OWN_DOING and (episode.taken or rehearsed):
             return  # it is held because we took it: that says nothing about the opportunity
         episode.last = (verdict, reason)
         episode.decisions += 1

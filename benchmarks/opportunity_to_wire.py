@@ -304,7 +304,8 @@ async def _bare(
 
 
 def _report(cases: Sequence[Case], arrived: dict[str, int], rounds: int, gaps: Sequence[int]) -> dict[str, Any]:
-    rows, by = [], {}
+    rows: list[dict[str, Any]] = []
+    by: dict[tuple[str, str, int], dict[str, Any]] = {}
     for case in cases:
         for gap in gaps:
             took = sorted(

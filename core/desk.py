@@ -19,7 +19,7 @@ from messages.base import Command, Event, Message, body_of
 from messages.control import Halt, Resume
 from messages.leases import Booked, CapitalGranted, ClaimsGranted, CooldownsSet, Cooled, Flight
 from messages.orders import Named, OrderReport, Submit
-from messages.trades import CursorMoved, Opened, Quoted, Restarted, Woke
+from messages.trades import CursorMoved, Opened, Quoted, Rehearsed, Restarted, Woke
 from messages.units import Money, Nanos, Outcome, Quantity
 
 Key = tuple[str, str]
@@ -84,6 +84,8 @@ class Desk:
                 self.number += 1
                 self._moved(applied, seq, None, trade, event.at)
                 applied.commands += commands
+            case Rehearsed():
+                self._rehearse(applied, seq, event)
             case Restarted():
                 for trade in list(self.open.values()):
                     self._step(applied, seq, trade, event, event.at)
@@ -202,6 +204,25 @@ class Desk:
         self.flights.pop(key, None)
         if holders:
             self.holders[key], self.flights[key] = holders, holders[0]
+
+    def _rehearse(self, applied: Applied, seq: int, event: Rehearsed) -> None:
+        until = Nanos(event.at + event.release_after)
+        for leg in event.opportunity.legs:
+            key = (leg.venue, leg.market)
+            self.released[key] = Nanos(max(until, self.released.get(key, 0)))
+            applied.flights.append(
+                Flight(
+                    seq=seq,
+                    trade=event.opportunity.opportunity,
+                    group=event.opportunity.group,
+                    venue=leg.venue,
+                    market=leg.market,
+                    entered=False,
+                    why="dry run",
+                    released_at=until,
+                    at=event.at,
+                )
+            )
 
     def _cool(self, applied: Applied, seq: int, key: Key, trade: Trade, at: Nanos) -> None:
         legs = [leg for leg, term in enumerate(trade.terms) if (term.venue, term.market) == key]

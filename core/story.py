@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from core.ledger import booked
 from core.trade import OrderState, Phase, Trade
 from core.units import cents, contracts, dollars
+from messages.opportunities import Opportunity
 from messages.orders import Role
 from messages.units import ONE_DOLLAR, Money, Nanos
 
+DRY_RUN = "dry_run"
 FINAL = "final"
 """The stage of a trade's last story."""
 
@@ -52,8 +54,12 @@ def _usd(amount: Money) -> str:
 
 
 def _opened(trade: Trade) -> str:
-    opportunity = trade.opened.opportunity
-    legs = " + ".join(f"{order.outcome}@{order.venue} {cents(order.price)}¢" for order in trade.opened.orders)
+    return offered(trade.opened.opportunity)
+
+
+def offered(opportunity: Opportunity) -> str:
+    """An opportunity as it was sized: legs with their limits, and what it should come to."""
+    legs = " + ".join(f"{leg.outcome}@{leg.venue} {cents(leg.limit)}¢" for leg in opportunity.legs)
     return (
         f"{opportunity.pair}  {legs}  {contracts(opportunity.quantity)} ct  gross {_usd(opportunity.gross)}"
         f"  fees {_usd(opportunity.fees)}  net {_usd(opportunity.net)}"

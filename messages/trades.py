@@ -84,6 +84,14 @@ class Opened(Event):
     at: Nanos
 
 
+class Rehearsed(Event):
+    """A dry run: the opportunity was approved and would have been taken now. Its markets are held as after a trade."""
+
+    opportunity: Opportunity
+    release_after: Nanos
+    at: Nanos
+
+
 class Quote(Message):
     """What one leg's instrument can be bought and sold for now; `usable` is false where no fresh book could be had."""
 

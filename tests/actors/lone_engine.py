@@ -37,7 +37,7 @@ async def live(run_directory: Path, settings_json: str, deadly: tuple[str, ...],
             if not (left.open_trades or left.in_doubt or left.unreported):
                 break
             await asyncio.sleep(0.2)
-        print(json.dumps({"left": left.model_dump() if left else None, "deaths": net.deaths}))
+        sys.stdout.write(json.dumps({"left": left.model_dump() if left else None, "deaths": net.deaths}))
     return 0
 
 
