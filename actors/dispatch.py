@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 
 from core.desk import Applied
 from messages.leases import Acknowledged, Booked, Cooled, Flight, Reported
 
 ENTRIES_MAX = 200
-"""In one report."""
+"""In one report; more only where a single record caused more."""
+REPEAT_EVERY = 5
+"""Asked for reports so often, the same one is told again: its answer, or it itself, may be lost or only on its way."""
 
 
 @dataclass(slots=True)
@@ -21,6 +24,11 @@ class _Line:
     entries: deque[Booked | Flight | Cooled] = field(default_factory=deque)
     acknowledged: int | None = None
     """None until the owner has said how far it got."""
+    down: bool = False
+    """Nothing is told to the dead: it would wait, copy after copy, for the successor."""
+    told: Reported | None = None
+    silent: int = 0
+    """How often `told` was due again since it was told."""
 
 
 class Dispatch:
@@ -49,28 +57,35 @@ class Dispatch:
         """A new incarnation says anew how far it got; entries that it acknowledged are durable with it."""
         line = self._lines.get(owner)
         if line is not None:
-            line.acknowledged = None
+            line.acknowledged, line.told, line.down = None, None, False
+
+    def owner_died(self, owner: str) -> None:
+        line = self._lines.get(owner)
+        if line is not None:
+            line.down = True
 
     def reports(self) -> list[tuple[str, Reported]]:
         """What to tell now: to each owner its next entries, or an empty report where we must learn how far it got."""
         out = []
         for owner, line in self._lines.items():
-            if line.acknowledged is None:
-                out.append((owner, Reported(source=self._source, epoch=self._epoch, after=0, upto=0)))
-            elif line.entries:
-                out.append((owner, self._report(line, line.acknowledged)))
+            if line.down or (line.acknowledged is not None and not line.entries):
+                continue
+            report = self._report(line)
+            if report == line.told and line.silent + 1 < REPEAT_EVERY:
+                line.silent += 1
+                continue
+            line.told, line.silent = report, 0
+            out.append((owner, report))
         return out
 
-    def _report(self, line: _Line, after: int) -> Reported:
-        chosen = list(line.entries)[:ENTRIES_MAX]
-        if len(line.entries) > len(chosen):  # never cut between two entries of one record
-            last = chosen[-1].seq
-            while len(chosen) > 1 and chosen[-1].seq == last and line.entries[len(chosen)].seq == last:
-                chosen.pop()
+    def _report(self, line: _Line) -> Reported:
+        if line.acknowledged is None:
+            return Reported(source=self._source, epoch=self._epoch, after=0, upto=0)
+        chosen = list(islice(line.entries, _cut(line.entries)))
         return Reported(
             source=self._source,
             epoch=self._epoch,
-            after=after,
+            after=line.acknowledged,
             upto=chosen[-1].seq,
             booked=tuple(e for e in chosen if isinstance(e, Booked)),
             flights=tuple(e for e in chosen if isinstance(e, Flight)),
@@ -80,3 +95,14 @@ class Dispatch:
     @property
     def unreported(self) -> int:
         return sum(len(line.entries) for line in self._lines.values())
+
+
+def _cut(entries: deque[Booked | Flight | Cooled]) -> int:
+    """How many of these go together: whole records only, since an owner says how far it got in records."""
+    cut, seq = 0, entries[0].seq
+    for number, entry in enumerate(entries):
+        if entry.seq != seq:
+            cut, seq = number, entry.seq
+        if number >= ENTRIES_MAX and cut:
+            return cut
+    return len(entries)

@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from loguru import logger
 
@@ -32,6 +32,7 @@ from core.checks import Approved
 from core.desk import Applied, Desk, id_root
 from core.intent import intend, terms_of
 from core.story import DRY_RUN, FINAL, offered, result, tell
+from core.trade import OrderState
 from messages.base import Command, Message
 from messages.books import Book
 from messages.control import (
@@ -47,14 +48,17 @@ from messages.control import (
     VenueSeen,
 )
 from messages.leases import Acknowledged, CapitalGranted, ClaimsGranted, CooldownsSet, KeysGranted, MarketsSeen
+from messages.markets import VenueMode
 from messages.opportunities import Opportunity, Verdict
 from messages.orders import Cancel, FetchFills, FillSeen, LookUp, Named, OrderSeen, Repost, Role, Submit
 from messages.trades import AskQuotes, Escalate, Quote, Quoted, Rehearsed, Restarted, Woke
-from messages.units import MILLISECOND, SECOND, Nanos
+from messages.units import SECOND, Nanos
 from venues.port import Failed
 
 SWEEP_S = 0.02
 BOOKS_A_TURN = 64
+MESSAGES_A_COMMIT = 256
+"""One message becomes a record, and one more for every order that it sends; an append has a bound."""
 
 
 class Executor:
@@ -68,6 +72,7 @@ class Executor:
         self._dirty: dict[tuple[str, str], None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: dict[str, asyncio.Task[None]] = {}
+        """The readers of the feeds' sockets; each is among the tasks as well."""
         self._failed: BaseException | None = None
 
     # Birth and end
@@ -83,11 +88,8 @@ class Executor:
         self.ring = KeyRing(self.place.name)
         self.gateway = Gateway(adapters_of(settings, clock), self.ring, clock, self._queue, yes_scale_of(settings))
         await self.gateway.open()
-        self._bounds, self._policy = bounds_of(settings), policy_of(settings)
-        self._book_age_most = Nanos(settings.engine.book_age_most_ms * MILLISECOND)
-        self.scout = Scout(
-            pairs_of(settings), self.desk, limits_of(settings), sizing_of(settings), self.ring.opening_left
-        )
+        self._bounds, self._policy, self._limits = bounds_of(settings), policy_of(settings), limits_of(settings)
+        self.scout = Scout(pairs_of(settings), self.desk, self._limits, sizing_of(settings), self.ring.opening_left)
         self._translator = Translator(self.desk, self.gateway, self._queue)
         self._errands = Errands(
             self.place,
@@ -116,28 +118,40 @@ class Executor:
         return ""
 
     async def stop(self) -> None:
-        running = [*self._tasks, *self._clients.values()]
+        """What is in flight stays in doubt, as after a death: the successor asks the venues."""
+        running = list(self._tasks)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        self.scout.end_all(self._clock.now())
-        self._errands.flush()
-        self._errands.hash()
-        await self.gateway.close()
-        self._memory.close()
+        try:
+            self.scout.end_all(self._clock.now())
+            self._errands.flush()
+            if self._problem is None:
+                self._errands.hash()
+        finally:
+            await self.gateway.close()
+            self._memory.close()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._watched(asyncio.get_running_loop().create_task(work))
+
+    def _watched(self, task: asyncio.Task[None]) -> None:
         """A task whose failure is the actor's: an executor that half works is worse than a dead one."""
-        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
 
         def done(finished: asyncio.Task[None]) -> None:
             self._tasks.discard(finished)
             if not finished.cancelled() and (problem := finished.exception()) is not None:
                 logger.opt(exception=problem).error("a loop of the executor failed")
-                self._failed = problem
+                self._fail(problem)
 
         task.add_done_callback(done)
+
+    def _fail(self, problem: BaseException) -> None:
+        """Until the process ends nothing more is told, written or sent."""
+        self._failed = self._failed or problem
+        for task in self._tasks:
+            task.cancel()
 
     # Hearing
 
@@ -155,7 +169,8 @@ class Executor:
                 for market in message.markets:
                     self.scout.markets[(market.venue, market.market)] = market
             case VenueSeen():
-                self.scout.hear_mode(message)
+                # it may have waited for us; and no clock but ours says how old it is
+                self.scout.hear_mode(message.model_copy(update={"at": min(message.at, self._clock.now())}))
             case Acknowledged():
                 self._dispatch.acknowledged(message)
             case Drain():
@@ -172,11 +187,13 @@ class Executor:
 
     def introduced(self, peer: PeerUp | PeerDown) -> None:
         if isinstance(peer, PeerDown):
+            self._dispatch.owner_died(peer.name)
             return
         if peer.address:
             if (old := self._clients.get(peer.name)) is not None:
                 old.cancel()
             self._clients[peer.name] = asyncio.create_task(BookClient().run(peer.address, self._books))
+            self._watched(self._clients[peer.name])
         self._dispatch.owner_restarted(peer.name)
 
     def _books(self, books: Sequence[Book]) -> None:
@@ -197,10 +214,8 @@ class Executor:
 
     def _turn(self) -> None:
         self._must_be_sound()
-        if self._inbox:
-            messages = list(self._inbox)
-            self._inbox.clear()
-            self._commit(messages)
+        while self._inbox:
+            self._commit([self._inbox.popleft() for _ in range(min(len(self._inbox), MESSAGES_A_COMMIT))])
         for key in list(self._dirty)[:BOOKS_A_TURN]:
             del self._dirty[key]
             seen = self._clock.now()
@@ -209,10 +224,13 @@ class Executor:
         if self._dirty:
             self._wake.set()
 
+    @property
+    def _problem(self) -> BaseException | None:
+        return self._failed or self.gateway.failed
+
     def _must_be_sound(self) -> None:
-        problem = self._failed or self.gateway.failed
-        if problem is not None:
-            raise problem
+        if self._problem is not None:
+            raise self._problem
 
     def _take(self, approved: Approved[Opportunity], seen: Nanos) -> None:
         """From permission to both requests on their way: one commit, no call to anybody."""
@@ -231,28 +249,40 @@ class Executor:
         self.scout.taken(approved, name, Verdict.TAKEN, seen)
 
     def _commit(self, messages: Sequence[Message]) -> None:
-        """Fold, append, perform: nothing leaves before its cause is durable."""
-        seq, began = self._memory.seq, self._clock.now()
+        """Fold, append, perform: nothing is sent or told before its cause is durable."""
+        began = self._clock.now()
+        try:
+            records, folded = self._fold(messages)
+            if not records:
+                return
+            reach("before-append")
+            self._memory.remember(records)
+        except BaseException as problem:
+            # the fold is ahead of the journal now, and everything that is derived from it is wrong
+            self._fail(problem)
+            raise
+        reach("after-append")
+        self.stages.add("commit", self._clock.now() - began)
+        for applied in folded:
+            self._noted(applied)
+        self._perform([command for applied in folded for command in applied.commands])
+
+    def _fold(self, messages: Sequence[Message]) -> tuple[list[Message], list[Applied]]:
+        """What is to be remembered of these messages, and what each of those records caused."""
+        seq = self._memory.seq
         records: list[Message] = []
-        commands: list[Command] = []
+        folded: list[Applied] = []
         for message in messages:
             if not self.desk.changes(message):
                 continue
             applied = self.desk.apply(seq := seq + 1, message)
             records.append(message)
-            self._noted(applied)
+            folded.append(applied)
             for submit in self.desk.submits(applied.commands):
-                named = self.gateway.prepare(submit.order)
-                self._noted(self.desk.apply(seq := seq + 1, named))
-                records.append(named)
-            commands += applied.commands
-        if not records:
-            return
-        reach("before-append")
-        self._memory.remember(records)
-        reach("after-append")
-        self.stages.add("commit", self._clock.now() - began)
-        self._perform(commands)
+                if (named := self.gateway.prepare(submit.order)) is not None:
+                    folded.append(self.desk.apply(seq := seq + 1, named))
+                    records.append(named)
+        return records, folded
 
     def _noted(self, applied: Applied) -> None:
         self._dispatch.add(applied)
@@ -291,31 +321,52 @@ class Executor:
 
     def _forbidden(self, command: Repost) -> str:
         """Why executing the order now would break I13 or I14; "" where it would not."""
-        order = command.order
+        order, now = command.order, self._clock.now()
         if self.desk.halted and order.role is Role.OPEN:
             return f"halted: {self.desk.halted}"
-        return "" if self._usable((order.venue, order.market)) else "no fresh book"
+        if closed := self._closed((order.venue, order.market), now):
+            return closed
+        if now - self.scout.markets[(order.venue, order.market)].fees.verified_at > self._limits.fees_age_most:
+            return "fees not verified"
+        return "" if self._young(self.scout.books.get((order.venue, order.market)), now) else "no fresh book"
 
-    def _usable(self, key: tuple[str, str]) -> bool:
-        book = self.scout.books.get(key)
-        return book is not None and book.fresh and self._clock.now() - book.seen_at <= self._book_age_most
+    def _closed(self, key: tuple[str, str], now: Nanos) -> str:
+        """Why nothing may be sent to the market, whatever its price; "" where it may."""
+        market = self.scout.markets.get(key)
+        if market is None:
+            return f"no metadata of {key[1]} yet"
+        if not market.open or (market.closes_at is not None and market.closes_at <= now):
+            return f"{key[1]} is not trading"
+        mode, reachable, _ = self.scout.modes.get(key[0], (VenueMode.UNKNOWN, False, 0))
+        # a venue that its feed lost is judged by whether it still shows a book
+        return f"{key[0]} is {mode.value}" if reachable and mode is not VenueMode.OPEN else ""
+
+    def _young(self, book: Book | Failed | None, now: Nanos) -> TypeGuard[Book]:
+        return isinstance(book, Book) and book.fresh and now - book.seen_at <= self._limits.book_age_most
 
     async def _quote(self, name: str) -> None:
         """Today's prices for a recovery: from the stream where it is fresh, else read from the venue."""
+        terms, now = self.desk.trades[name].terms, self._clock.now()
+        keys = list(dict.fromkeys((term.venue, term.market) for term in terms))
+        missing = [
+            key for key in keys if not self._closed(key, now) and not self._young(self.scout.books.get(key), now)
+        ]
+        read = await asyncio.gather(*(self.gateway.reader(venue).book(market) for venue, market in missing))
+        answers = dict(zip(missing, read, strict=True))
+        # while one venue answered, what was known of the other has aged
+        now = self._clock.now()
         quotes = []
-        for term in self.desk.trades[name].terms:
+        for term in terms:
             key = (term.venue, term.market)
-            book: Book | Failed = self.scout.books[key] if self._usable(key) else Failed("not fresh")
-            if isinstance(book, Failed):
-                book = await self.gateway.reader(term.venue).book(term.market)
-            if isinstance(book, Failed):
+            streamed = self.scout.books.get(key)
+            book = streamed if self._young(streamed, now) else answers.get(key)
+            if self._closed(key, now) or not self._young(book, now):
                 quotes.append(Quote(usable=False))
                 continue
             levels = {"bids": book.bids(term.outcome), "asks": book.asks(term.outcome)}
             quotes.append(Quote.model_validate({"usable": True, **levels}))
-        terms = self.desk.trades[name].terms
         spendable = tuple(self.desk.free(term.venue) for term in terms)
-        self._queue(Quoted(trade=name, at=self._clock.now(), quotes=tuple(quotes), spendable=spendable))
+        self._queue(Quoted(trade=name, at=now, quotes=tuple(quotes), spendable=spendable))
 
     # Time
 
@@ -323,9 +374,10 @@ class Executor:
         """One sweep asks again about all that is unproven, instead of a timer for each order."""
         while True:
             await asyncio.sleep(SWEEP_S)
+            self._must_be_sound()
             now = self._clock.now()
             for trade in self.desk.open.values():
-                if not trade.done or any(now >= state.ask_after for state in trade.orders):
+                if not trade.done or any(now >= state.ask_after and not _over(state) for state in trade.orders):
                     self._inbox.append(Woke(trade=trade.trade, at=now))
             if self._inbox:
                 self._wake.set()
@@ -337,6 +389,7 @@ class Executor:
             due = loop.time() + 0.05
             await asyncio.sleep(0.05)
             self.scout.lag = Nanos(int((loop.time() - due) * SECOND))
+            self.scout.forget_modes(self._clock.now())
 
     # Being looked at
 
@@ -366,5 +419,10 @@ class Executor:
             "strangers": self._translator.strangers,
             "stages": self.stages.snapshot(),
             "journal_seq": self._memory.seq,
-            "failed": type(self._failed).__name__ if self._failed is not None else "",
+            "failed": type(self._problem).__name__ if self._problem is not None else "",
         }
+
+
+def _over(state: OrderState) -> bool:
+    """Time has nothing more to say of this order."""
+    return state.proven and state.settled

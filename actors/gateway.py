@@ -8,8 +8,12 @@ the answers in flight, which is why a successor asks about everything.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from loguru import logger
 
 from actors.key_ring import KeyRing
 from actors.points import armed, reach
@@ -26,6 +30,7 @@ from messages.orders import (
     FillSeen,
     LookUp,
     LookUpFailed,
+    Lost,
     Named,
     Order,
     OrderReport,
@@ -35,14 +40,23 @@ from messages.orders import (
     Submit,
     Withheld,
 )
-from messages.reasons import Refusal
-from messages.units import MILLISECOND, Outcome, Price
-from venues.port import Failed, Prepared, Trading
+from messages.reasons import Refusal, Trouble
+from messages.units import SECOND, Outcome, Price
+from venues.port import Failed, NotReady, Prepared, Trading
 
 BETWEEN_LEGS = 0.03
 """Seconds between the sends of two legs where a chaos run wants to die between them."""
 KEY_WAIT = 0.05
 """Seconds between two looks for a closing budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """An order that waits for its commit, and the key that signed it."""
+
+    key: str
+    adapter: Trading
+    prepared: Prepared
 
 
 class Gateway:
@@ -64,7 +78,7 @@ class Gateway:
         """Venues whose executions are told on the YES scale."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[str] = set()
-        self._prepared: dict[str, tuple[Trading, Prepared]] = {}
+        self._prepared: dict[str, _Signed] = {}
         self._known: dict[tuple[str, str], Market] = {}
         """Markets whose metadata has come; before that an order of theirs cannot be named to its venue."""
         self.sent = 0
@@ -86,58 +100,87 @@ class Gateway:
 
     def reader(self, venue: str) -> Trading:
         """An adapter for reads: the leased key's, else any."""
-        keys = self._adapters[venue]
-        leased = self._ring.key(venue)
-        return keys[leased] if leased is not None and leased in keys else next(iter(keys.values()))
+        return self._adapters[venue][self._key(venue)]
 
-    def prepare(self, order: Order) -> Named:
-        """Sign the order with the leased key; under which identity, and through which key, the venue will know it."""
-        keys = self._adapters[order.venue]
-        leased = self._ring.key(order.venue)
-        key = leased if leased is not None and leased in keys else next(iter(keys))
-        prepared = keys[key].prepare(order)
-        self._prepared[order.order] = (keys[key], prepared)
+    def _key(self, venue: str) -> str:
+        keys, leased = self._adapters[venue], self._ring.key(venue)
+        return leased if leased is not None and leased in keys else next(iter(keys))
+
+    def prepare(self, order: Order) -> Named | None:
+        """Sign the order with the leased key; under which identity, and through which key, the venue will know it. None
+        where it cannot be signed: `submit` then refuses it.
+        """
+        key = self._key(order.venue)
+        adapter = self._adapters[order.venue][key]
+        try:
+            prepared = adapter.prepare(order)
+        except NotReady as problem:
+            logger.error("order {} cannot be signed: {}", order.order, problem)
+            return None
+        self._prepared[order.order] = _Signed(key, adapter, prepared)
         return Named(order=order.order, wire=prepared.wire, key=key)
 
     # Performing
 
     def submit(self, commands: Iterable[Submit]) -> None:
-        """All of these leave at once."""
-        for number, command in enumerate(commands):
-            order = command.order
-            if number and armed("between-legs"):
+        """All of these leave at once; of those that open, all or none."""
+        orders = [command.order for command in commands]
+        opening = [order for order in orders if not order.reduces]
+        held_back = self._held_back(opening)
+        for order in opening if held_back is None else ():
+            self._ring.spend(order.venue, self._clock.now(), closing=False)
+        for number, order in enumerate(orders):
+            if held_back is not None and not order.reduces:
+                self._not_sent(order, *held_back)
+            elif number and armed("between-legs"):
                 asyncio.get_running_loop().call_later(BETWEEN_LEGS, self._second_leg, order)
-                continue
-            self._spawn(self._submit(order))
+            else:
+                self._spawn(self._submit(order))
+
+    def _held_back(self, opening: Sequence[Order]) -> tuple[Refusal, str] | None:
+        """Why none of the opening legs may leave. One that is sent without the other is exposure of our own making."""
+        now = self._clock.now()
+        if any(order.order not in self._prepared for order in opening):
+            return Refusal.INVALID, "a leg cannot be signed"
+        if any(now > order.not_after for order in opening):
+            return Refusal.OTHER, "too late: it was not sent"
+        needs = Counter(order.venue for order in opening)
+        if any(self._ring.opening_left(venue, now) < need for venue, need in needs.items()):
+            return Refusal.RATE_LIMIT, "no key lease pays for it"
+        return None
 
     def _second_leg(self, order: Order) -> None:
         reach("between-legs")
         self._spawn(self._submit(order))
 
     async def _submit(self, order: Order) -> None:
-        adapter, prepared = self._prepared.pop(order.order)
-        paid = await self._paid(order)
-        now = self._clock.now()
-        if not paid or now > order.not_after:
-            why = "too late: it was not sent" if paid else "no key lease pays for it"
-            reason = Refusal.OTHER if paid else Refusal.RATE_LIMIT
-            self._heard(Refused(order=order.order, at=now, reason=reason, text=why))
+        if order.order not in self._prepared:
+            self._not_sent(order, Refusal.INVALID, "it cannot be signed")
             return
+        if order.reduces and not await self._paid(order):
+            self._not_sent(order, Refusal.RATE_LIMIT, "no key lease pays for it")
+            return
+        if self._clock.now() > order.not_after:
+            self._not_sent(order, Refusal.OTHER, "too late: it was not sent")
+            return
+        signed = self._prepared.pop(order.order)
         self.sent += 1
-        answer = await adapter.submit(prepared)
+        answer = await signed.adapter.submit(signed.prepared)
         reach("after-answer")
-        self._met(order.venue, answer)
+        self._met(order.venue, signed.key, answer)
         self._heard(answer)
 
+    def _not_sent(self, order: Order, reason: Refusal, text: str) -> None:
+        self._prepared.pop(order.order, None)
+        self._heard(Refused(order=order.order, at=self._clock.now(), reason=reason, text=text))
+
     async def _paid(self, order: Order) -> bool:
-        """Spend from the lease. Closing waits a little for its budget, opening does not."""
-        while True:
-            now = self._clock.now()
-            if self._ring.spend(order.venue, now, closing=order.reduces):
-                return True
-            if not order.reduces or now + KEY_WAIT * 1000 * MILLISECOND > order.not_after:
+        """Spend a closing order from the lease; it waits a little for its budget, where an opening one does not."""
+        while not self._ring.spend(order.venue, self._clock.now(), closing=True):
+            if self._clock.now() + KEY_WAIT * SECOND > order.not_after:
                 return False
             await asyncio.sleep(KEY_WAIT)
+        return True
 
     def repost(self, command: Repost, named: Named, forbidden: str) -> None:
         """Send the identical bytes again, through the same key, as a look-up; unless executing it now would break a rule."""
@@ -147,19 +190,20 @@ class Gateway:
             forbidden = f"no metadata of {order.market} yet"
         if not forbidden and adapter is None:
             forbidden = f"the key {named.key} that sent it is not configured any more"
-        if not forbidden and adapter is not None and adapter.identify(order) != named.wire:
+        if not forbidden and adapter is not None and not _same(adapter, order, named.wire):
             forbidden = "the market's rules changed: the bytes would not be identical"
         if not forbidden and not self._ring.spend(order.venue, self._clock.now(), closing=True):
             forbidden = "no key lease pays for it"
         if forbidden or adapter is None:
             self._heard(Withheld(order=order.order, at=self._clock.now(), text=forbidden))
             return
-        self._spawn(self._repost(order, adapter))
+        self._spawn(self._repost(_Signed(named.key, adapter, adapter.prepare(order))))
 
-    async def _repost(self, order: Order, adapter: Trading) -> None:
+    async def _repost(self, signed: _Signed) -> None:
         self.sent += 1
-        answer = await adapter.submit(adapter.prepare(order), repost=True)
-        self._met(order.venue, answer)
+        order = signed.prepared.order
+        answer = await signed.adapter.submit(signed.prepared, repost=True)
+        self._met(order.venue, signed.key, answer)
         self._heard(answer)
 
     def look_up(self, command: LookUp, venue_order: str | None) -> None:
@@ -192,9 +236,10 @@ class Gateway:
     async def _fills(self, order: Order, venue_order: str | None) -> None:
         if (order.venue, order.market) not in self._known:
             return
-        page = await self.reader(order.venue).fills_since("", (order, venue_order))
+        key = self._key(order.venue)
+        page = await self._adapters[order.venue][key].fills_since("", (order, venue_order))
         if isinstance(page, Failed):
-            self._ring.met(order.venue, rate_limited=page.rate_limited, unauthorised=page.unauthorised)
+            self._ring.met(order.venue, key, rate_limited=page.rate_limited, unauthorised=page.unauthorised)
             return
         for seen in page.fills:
             self._heard(self.filled(order, self._known[(order.venue, order.market)].fees, seen))
@@ -211,13 +256,13 @@ class Gateway:
 
     # Small pieces
 
-    def _met(self, venue: str, answer: OrderReport) -> None:
-        if isinstance(answer, Refused):
-            self._ring.met(
-                venue,
-                rate_limited=answer.reason is Refusal.RATE_LIMIT,
-                unauthorised=answer.reason is Refusal.AUTH,
-            )
+    def _met(self, venue: str, key: str, answer: OrderReport) -> None:
+        match answer:
+            case Refused(reason=reason):
+                limited, unauthorised = reason is Refusal.RATE_LIMIT, reason is Refusal.AUTH
+                self._ring.met(venue, key, rate_limited=limited, unauthorised=unauthorised)
+            case Lost(trouble=Trouble.RATE_LIMITED):  # the edge limits as well, and leaves the order's fate open
+                self._ring.met(venue, key, rate_limited=True)
 
     def _once(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """One such question at a time: the next sweep asks again."""
@@ -236,9 +281,16 @@ class Gateway:
             if after is not None:
                 after()
             if not finished.cancelled() and (problem := finished.exception()) is not None:
-                self.failed = problem
+                self.failed = self.failed or problem
 
         task.add_done_callback(done)
 
     failed: BaseException | None = None
     """An adapter broke its promise never to raise: the executor dies of it rather than wait for an answer in vain."""
+
+
+def _same(adapter: Trading, order: Order, wire: str) -> bool:
+    try:
+        return adapter.identify(order) == wire
+    except NotReady:
+        return False

@@ -14,6 +14,7 @@ class Memory:
 
     def __init__(self, place: Place, clock: Clock, level: str, wait_s: float = 10.0) -> None:
         self._clock = clock
+        self._failure: BaseException | None = None
         self._journal = open_journal(
             place.run_directory / "journal",
             place.name,
@@ -38,9 +39,17 @@ class Memory:
         return count
 
     def remember(self, messages: Sequence[Message]) -> int:
-        """Append all of these in one transaction; durable when it returns. A failure is fatal to the actor."""
+        """Append all of these in one transaction; durable when it returns. A failure is fatal to the actor: whatever it
+        folded of them is not what the journal says, so nothing may be remembered after it.
+        """
+        if self._failure is not None:
+            raise self._failure
         records = [Record(name_of(message), body_of(message)) for message in messages]
-        return self._journal.append(records, int(self._clock.now()))
+        try:
+            return self._journal.append(records, int(self._clock.now()))
+        except BaseException as failure:
+            self._failure = failure
+            raise
 
     def close(self) -> None:
         self._journal.close()

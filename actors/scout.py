@@ -17,9 +17,11 @@ from messages.control import VenueSeen
 from messages.markets import Market, Pair, VenueMode
 from messages.opportunities import CrossingEnded, Decision, Opportunity, Verdict
 from messages.reasons import Reason
-from messages.units import Nanos, Price, Quantity
+from messages.units import SECOND, Nanos, Price, Quantity
 
 OUR_OWN_DOING = (Reason.IN_FLIGHT, Reason.COOL_DOWN)
+MODE_FOR = Nanos(5 * SECOND)
+"""A feed tells its venue's state every second, whatever it is; one not heard for this long is as good as gone."""
 
 
 @dataclass(slots=True)
@@ -29,6 +31,8 @@ class _Episode:
     best_gross: Price
     decisions: int = 0
     taken: int = 0
+    ours: bool = False
+    """We took it, or in a dry run would have."""
     last: tuple[Verdict, Reason | None] | None = None
 
 
@@ -66,6 +70,12 @@ class Scout:
     def hear_mode(self, seen: VenueSeen) -> None:
         self.modes[seen.venue] = (seen.mode, seen.reachable, seen.at)
 
+    def forget_modes(self, now: Nanos) -> None:
+        """Nobody says any more that these venues are open."""
+        for venue, (_, reachable, at) in self.modes.items():
+            if reachable and now - at > MODE_FOR:
+                self.modes[venue] = (VenueMode.UNKNOWN, False, at)
+
     def look(self, key: Key, now: Nanos, epoch: int) -> Iterable[Approved[Opportunity]]:
         """Judge every pair that this market belongs to; yields what may be taken, one at a time."""
         for pair in self._pairs_of.get(key, ()):
@@ -76,6 +86,8 @@ class Scout:
                 episode = self._episodes.setdefault(where, _Episode(crossing, now, crossing.gross))
                 episode.best_gross = Price(max(episode.best_gross, crossing.gross))
                 if crossing.yes not in self.markets or crossing.no not in self.markets:
+                    # without metadata there are no figures to record; the end of the episode says why
+                    episode.last = episode.last or (Verdict.REFUSED, Reason.UNKNOWN_MARKET)
                     continue
                 verdict = self._judge(crossing, now, epoch)
                 if isinstance(verdict, Approved):
@@ -140,15 +152,15 @@ class Scout:
         trade: str | None,
         now: Nanos,
     ) -> None:
-        """A decision record, where it says something that the last one of this episode did not."""
-        if verdict is not Verdict.TAKEN and episode.last == (verdict, reason):
+        """A decision record: of all that was taken, and of a refusal that the last one of this episode did not say."""
+        if verdict is Verdict.REFUSED and episode.last == (verdict, reason):
             return
-        rehearsed = episode.last is not None and episode.last[0] is Verdict.DRY_RUN
-        if reason in OUR_OWN_DOING and (episode.taken or rehearsed):
+        if reason in OUR_OWN_DOING and episode.ours:
             return  # it is held because we took it: that says nothing about the opportunity
         episode.last = (verdict, reason)
         episode.decisions += 1
         episode.taken += verdict is Verdict.TAKEN
+        episode.ours = episode.ours or verdict is not Verdict.REFUSED
         self._numbered += 1
         self.decisions.append(
             Decision(

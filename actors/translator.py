@@ -9,7 +9,7 @@ from actors.gateway import Gateway
 from core.desk import Desk
 from core.trade import OrderState
 from messages.orders import Ended, EndKind, FillSeen, OrderReport, OrderSeen, Rested
-from messages.units import SECOND, Nanos
+from messages.units import SECOND, Nanos, TimeInForce
 
 STRANGERS_MAX = 2_000
 """Reports that name no order of ours yet; the oldest go first, since the fill feed tells executions again."""
@@ -42,12 +42,19 @@ class Translator:
         return self._desk.state_of(name) if name is not None else None
 
     def _order(self, state: OrderState, seen: OrderSeen) -> None:
-        name, venue_order = state.order.order, seen.venue_order or seen.wire or ""
-        if seen.ended is None:
-            self._heard(Rested(order=name, at=seen.at, venue_order=venue_order, matched=seen.matched))
-        elif seen.ended is not EndKind.FILLED or seen.matched:
-            # "filled" without a number is no final word: the look-up will have one
-            self._heard(Ended(order=name, at=seen.at, venue_order=venue_order, matched=seen.matched, how=seen.ended))
+        order, venue_order, ended = state.order, seen.venue_order or seen.wire or "", seen.ended
+        immediate = order.time_in_force is TimeInForce.IOC
+        if ended is EndKind.FILLED and (not seen.matched or (not immediate and seen.matched < order.quantity)):
+            # without a number, or with too small a one, it is no final word: the look-up will have that
+            ended = None
+        if ended is EndKind.CANCELLED and immediate:
+            ended = EndKind.KILLED
+        report: OrderReport
+        if ended is None:
+            report = Rested(order=order.order, at=seen.at, venue_order=venue_order, matched=seen.matched)
+        else:
+            report = Ended(order=order.order, at=seen.at, venue_order=venue_order, matched=seen.matched, how=ended)
+        self._heard(report)
 
     def again(self, now: Nanos) -> None:
         """Try the strangers once more; those that nobody claims in time are somebody else's."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ class _Session:
     signals: int = 0
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     began: int = 0
+    deaths: dict[str, list[str]] = field(default_factory=dict)
+    """Why each died, in order."""
     results: dict[str, int] = field(default_factory=dict)
     """Of every final trade, in micro-dollars."""
 
@@ -232,6 +235,7 @@ class _Session:
         if not self.began:
             return
         if happening.what is What.DIED:
+            self.deaths.setdefault(happening.name, []).append(happening.reason)
             self._say(f"  {happening.name} died: {happening.reason}")
         elif happening.what is What.INTRODUCED and happening.epoch > 1:
             self._say(f"  {happening.name} is back in service (epoch {happening.epoch})")
@@ -243,8 +247,9 @@ class _Session:
             if status.restarts:
                 times = [round(took / 1e6, 1) for took in status.back_in_service_ns]
                 self.restarts[status.name] = [
-                    {"reason": status.last_death, "back_in_service_ms": took} for took in times
-                ] or [{"reason": status.last_death, "back_in_service_ms": None}]
+                    {"reason": reason, "back_in_service_ms": took}
+                    for reason, took in zip_longest(self.deaths.get(status.name, []), times)
+                ]
 
     # Ending
 

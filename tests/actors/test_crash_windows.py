@@ -103,7 +103,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
 async def test_the_executor_is_killed_in_a_window_and_its_successor_loses_and_repeats_nothing(
     engine: Engine, window: str
 ) -> None:
-    code, said = await engine.live(f"{window}#3")
+    code, said = await engine.live(f"{window}#2", seconds=15.0)
     assert code == -9, said
     killed = engine.killed_at()
     assert killed["point"] == window
