@@ -6,14 +6,10 @@ shard had learnt of a market before it changed hands.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from actors.company import Peers
-from actors.memory import Memory
+from actors.owner import Keeping
 from actors.points import reach
 from actors.shell import Clock, Outbox, Place
 from configs.settings import Settings
-from core.claims import Heard
 from messages.base import Message
 from messages.control import PeerDown, PeerUp
 from messages.leases import CooldownsSet, Reported
@@ -27,31 +23,29 @@ class CooldownOwner:
     def __init__(self, place: Place) -> None:
         self.place = place
         self._settings = Settings.model_validate_json(place.settings)
-        self._heard, self._peers = Heard(), Peers()
+        self._keeping = Keeping(place, self._settings, "cooled", self._fold)
         self.until: dict[tuple[str, str], Nanos] = {}
         self.paused: dict[tuple[str, str], Reason] = {}
         self._rejected: dict[tuple[str, str], int] = {}
 
     async def start(self, outbox: Outbox, clock: Clock) -> str:
         self._outbox, self._clock = outbox, clock
-        self._memory = Memory(self.place, clock, self._settings.engine.durability.value)
-        self.epoch = self._memory.epoch
-        self._memory.recall(lambda _, fact: self._fold(fact))
+        self.epoch = self._keeping.open(outbox, clock)
         return ""
 
     async def stop(self) -> None:
-        self._memory.close()
+        self._keeping.close()
 
     def introduced(self, peer: PeerUp | PeerDown) -> None:
-        if self._peers.introduced(peer) and peer.name in self._peers.up(EXECUTORS):
+        if self._keeping.peers.introduced(peer) and peer.name in self._keeping.peers.up(EXECUTORS):
             self._outbox.tell(peer.name, self.active())
 
     async def hear(self, sender: str, message: Message) -> Message | None:
         match message:
-            case Reported() if not self._heard.outdated(message):
-                self._report(sender, message)
+            case Reported() if not self._keeping.heard.outdated(message):
+                self._keeping.report(sender, message)
             case CooldownsSet():
-                self._remember([message])
+                self._keeping.remember([message])
                 reach("before-reply")
                 self._outbox.tell(EXECUTORS, self.active())
         return None
@@ -64,23 +58,9 @@ class CooldownOwner:
             paused=tuple((venue, market, why) for (venue, market), why in self.paused.items()),
         )
 
-    def _report(self, sender: str, report: Reported) -> None:
-        if part := self._heard.part(report, "cooled"):
-            self._remember([part])
-        reach("before-reply")
-        self._outbox.tell(sender, self._heard.answer(self.place.name, self.epoch, report.source))
-
-    def _remember(self, facts: Sequence[Message]) -> None:
-        reach("before-append")
-        self._memory.remember(facts)
-        reach("after-append")
-        for fact in facts:
-            self._fold(fact)
-
     def _fold(self, fact: Message) -> None:
         match fact:
             case Reported():
-                self._heard.fold(fact)
                 for entry in fact.cooled:
                     key = (entry.venue, entry.market)
                     self._later(key, entry.not_before)
@@ -99,15 +79,11 @@ class CooldownOwner:
     def snapshot(self) -> dict[str, object]:
         active = self.active()
         return {
-            "epoch": self.epoch,
+            **self._keeping.seen(),
             "markets": len(self.until),
             "cooling": [
                 {"venue": venue, "market": market, "until": until, "rejected": self._rejected.get((venue, market), 0)}
                 for venue, market, until in active.until
             ],
             "paused": [{"venue": venue, "market": market, "why": why.value} for venue, market, why in active.paused],
-            "acknowledged": dict(self._heard.upto),
-            "peers": self._peers.up(),
-            "journal_seq": self._memory.seq,
-            "failed": "",
         }

@@ -345,11 +345,18 @@ class Executor:
         return isinstance(book, Book) and book.fresh and now - book.seen_at <= self._limits.book_age_most
 
     async def _quote(self, name: str) -> None:
-        """Today's prices for a recovery: from the stream where it is fresh, else read from the venue."""
+        """Today's prices for a recovery: from the stream where it is fresh, else read from the venue.
+
+        Where an order at the streamed price came to nothing, the stream is not believed again: a frozen one looks
+        fresh until its age says otherwise.
+        """
         terms, now = self.desk.trades[name].terms, self._clock.now()
+        disproved = self.desk.trades[name].aggressive > 0
         keys = list(dict.fromkeys((term.venue, term.market) for term in terms))
         missing = [
-            key for key in keys if not self._closed(key, now) and not self._young(self.scout.books.get(key), now)
+            key
+            for key in keys
+            if not self._closed(key, now) and (disproved or not self._young(self.scout.books.get(key), now))
         ]
         read = await asyncio.gather(*(self.gateway.reader(venue).book(market) for venue, market in missing))
         answers = dict(zip(missing, read, strict=True))
@@ -359,7 +366,9 @@ class Executor:
         for term in terms:
             key = (term.venue, term.market)
             streamed = self.scout.books.get(key)
-            book = streamed if self._young(streamed, now) else answers.get(key)
+            book = answers.get(key)
+            if not self._young(book, now):
+                book = streamed
             if self._closed(key, now) or not self._young(book, now):
                 quotes.append(Quote(usable=False))
                 continue

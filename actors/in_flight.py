@@ -6,14 +6,12 @@ Within a claim the holder's journal alone decides what is in flight; what is kep
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
 
-from actors.company import Peers
-from actors.memory import Memory
+from actors.owner import Keeping
 from actors.points import reach
 from actors.shell import Clock, Outbox, Place
 from configs.settings import Settings
-from core.claims import Claims, Heard
+from core.claims import Claims
 from messages.base import Message
 from messages.control import PeerDown, PeerUp
 from messages.leases import ClaimsGranted, Flight, Reported, WantClaims
@@ -25,7 +23,8 @@ class InFlight:
     def __init__(self, place: Place) -> None:
         self.place = place
         self._settings = Settings.model_validate_json(place.settings)
-        self.claims, self._heard, self._peers = Claims(), Heard(), Peers()
+        self.claims = Claims()
+        self._keeping = Keeping(place, self._settings, "flights", self._fold)
         self._flying: dict[tuple[str, str], tuple[Flight, str, int]] = {}
         """By venue and market: the last entry, who told it, and since when."""
         self._releases: deque[Flight] = deque(maxlen=RELEASES_KEPT)
@@ -34,23 +33,21 @@ class InFlight:
 
     async def start(self, outbox: Outbox, clock: Clock) -> str:
         self._outbox, self._clock = outbox, clock
-        self._memory = Memory(self.place, clock, self._settings.engine.durability.value)
-        self.epoch = self._memory.epoch
-        self._memory.recall(lambda _, fact: self._fold(fact))
+        self.epoch = self._keeping.open(outbox, clock)
         return ""
 
     async def stop(self) -> None:
-        self._memory.close()
+        self._keeping.close()
 
     def introduced(self, peer: PeerUp | PeerDown) -> None:
-        self._peers.introduced(peer)
+        self._keeping.peers.introduced(peer)
 
     async def hear(self, sender: str, message: Message) -> Message | None:
         match message:
             case WantClaims() if not self.claims.outdated(message):
                 self._claim(sender, message)
-            case Reported() if not self._heard.outdated(message):
-                self._report(sender, message)
+            case Reported() if not self._keeping.heard.outdated(message):
+                self._keeping.report(sender, message)
         return None
 
     def _claim(self, sender: str, want: WantClaims) -> None:
@@ -58,30 +55,16 @@ class InFlight:
         # of the wish itself only the incarnation is remembered
         facts: tuple[WantClaims | ClaimsGranted, ...] = (want.model_copy(update={"groups": ()}), *grants)
         if changes := [fact for fact in facts if self.claims.changes(fact)]:
-            self._remember(changes)
+            self._keeping.remember(changes)
         reach("before-reply")
         for grant in grants:
             self._outbox.tell(sender, grant)
-
-    def _report(self, sender: str, report: Reported) -> None:
-        if part := self._heard.part(report, "flights"):
-            self._remember([part])
-        reach("before-reply")
-        self._outbox.tell(sender, self._heard.answer(self.place.name, self.epoch, report.source))
-
-    def _remember(self, facts: Sequence[Message]) -> None:
-        reach("before-append")
-        self._memory.remember(facts)
-        reach("after-append")
-        for fact in facts:
-            self._fold(fact)
 
     def _fold(self, fact: Message) -> None:
         match fact:
             case WantClaims() | ClaimsGranted():
                 self.claims.fold(fact)
             case Reported():
-                self._heard.fold(fact)
                 for flight in fact.flights:
                     self._flight(fact.source, flight)
 
@@ -100,7 +83,7 @@ class InFlight:
 
     def snapshot(self) -> dict[str, object]:
         return {
-            "epoch": self.epoch,
+            **self._keeping.seen(),
             "claims": dict(self.claims.holders),
             "in_flight": [
                 {
@@ -120,8 +103,4 @@ class InFlight:
             ],
             "released": dict(self._released),
             "unclaimed": self._unclaimed,
-            "acknowledged": dict(self._heard.upto),
-            "peers": self._peers.up(),
-            "journal_seq": self._memory.seq,
-            "failed": "",
         }

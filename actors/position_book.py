@@ -6,16 +6,12 @@ folds what executors report of their fills into books that balance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from loguru import logger
 
-from actors.company import Peers
-from actors.memory import Memory
+from actors.owner import Keeping
 from actors.points import reach
 from actors.shell import Clock, Outbox, Place
 from configs.settings import Dialect, Settings, money
-from core.claims import Heard
 from core.costs import Costs
 from core.ledger import Accounts
 from messages.base import Message
@@ -33,34 +29,32 @@ class PositionBook:
         self._granted: dict[tuple[str, str], Money] = {}
         """By venue and holder, in all."""
         self.accounts, self.costs = Accounts(), Costs()
-        self._heard, self._peers = Heard(), Peers()
+        self._keeping = Keeping(place, self._settings, "booked", self._fold)
         self._disputed = self._unknown = 0
 
     async def start(self, outbox: Outbox, clock: Clock) -> str:
         self._outbox, self._clock = outbox, clock
-        self._memory = Memory(self.place, clock, self._settings.engine.durability.value)
-        self.epoch = self._memory.epoch
-        self._memory.recall(lambda _, fact: self._fold(fact))
+        self.epoch = self._keeping.open(outbox, clock)
         return ""
 
     async def stop(self) -> None:
-        self._memory.close()
+        self._keeping.close()
 
     def introduced(self, peer: PeerUp | PeerDown) -> None:
-        self._peers.introduced(peer)
+        self._keeping.peers.introduced(peer)
 
     async def hear(self, sender: str, message: Message) -> Message | None:
         match message:
             case WantCapital() if message.venue in self._capital and not self._old(message):
                 self._grant(sender, message)
-            case Reported() if not self._heard.outdated(message):
-                self._report(sender, message)
+            case Reported() if not self._keeping.heard.outdated(message):
+                self._keeping.report(sender, message)
         return None
 
     # Capital
 
     def _old(self, want: WantCapital) -> bool:
-        return want.epoch < self._heard.epochs.get(want.holder, 0)
+        return want.epoch < self._keeping.heard.epochs.get(want.holder, 0)
 
     def _grant(self, sender: str, want: WantCapital) -> None:
         key = (want.venue, want.holder)
@@ -71,7 +65,7 @@ class PositionBook:
             logger.error("{} states {} granted at {}, the book says {}", want.holder, want.granted, want.venue, total)
         elif want.granted == total and (more := min(want.wanted, self._left(want.venue))) > 0:
             grant = self._granting(want, Money(total + more))
-            self._remember([grant])
+            self._keeping.remember([grant])
         reach("before-reply")
         self._outbox.tell(sender, self._granting(want, self._granted.get(key, Money(0))))
 
@@ -87,20 +81,7 @@ class PositionBook:
 
     # Fills
 
-    def _report(self, sender: str, report: Reported) -> None:
-        if part := self._heard.part(report, "booked"):
-            self._remember([part])
-        reach("before-reply")
-        self._outbox.tell(sender, self._heard.answer(self.place.name, self.epoch, report.source))
-
     # Append and fold
-
-    def _remember(self, facts: Sequence[Message]) -> None:
-        reach("before-append")
-        self._memory.remember(facts)
-        reach("after-append")
-        for fact in facts:
-            self._fold(fact)
 
     def _fold(self, fact: Message) -> None:
         match fact:
@@ -108,7 +89,6 @@ class PositionBook:
                 key = (fact.venue, fact.holder)
                 self._granted[key] = Money(max(fact.total, self._granted.get(key, 0)))
             case Reported():
-                self._heard.fold(fact)
                 for entry in fact.booked:
                     self._unknown += entry.venue not in self._nets
                     nets = self._nets.get(entry.venue, False)
@@ -121,7 +101,7 @@ class PositionBook:
         realised = {venue: sum(line.realised for (v, _, _), line in lines if v == venue) for venue in venues}
         fees = {venue: self.accounts.fees.get(venue, 0) for venue in venues}
         return {
-            "epoch": self.epoch,
+            **self._keeping.seen(),
             "capital": dict(self._capital),
             "granted": {f"{holder}@{venue}": total for (venue, holder), total in self._granted.items()},
             "free": {venue: self._left(venue) for venue in self._capital},
@@ -143,10 +123,6 @@ class PositionBook:
             "realised": realised,
             "fees": fees,
             "net": {venue: realised[venue] - fees[venue] for venue in venues},
-            "acknowledged": dict(self._heard.upto),
             "disputed": self._disputed,
             "unknown_venue": self._unknown,
-            "peers": self._peers.up(),
-            "journal_seq": self._memory.seq,
-            "failed": "",
         }

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -18,12 +18,13 @@ from typing import Any
 
 from loguru import logger
 
+from actors.points import COUNTS
 from actors.shell import Unheard
 from configs.settings import Mode, Settings, money
 from console.exits import Exit
 from console.options import Kill, SessionOptions
-from console.report import RunFacts, document, exit_code, line, render
-from console.simulated import ROOT, SimulatedVenues, VenueNotReady
+from console.report import SCHEMA_VERSION, RunFacts, document, exit_code, line, render
+from console.simulated import ROOT, SimulatedVenues, VenueGone, VenueNotReady
 from core.units import dollars
 from messages.control import Ask, Drain, Drained, Snapshot
 from messages.units import SECOND, Money, Nanos
@@ -36,7 +37,15 @@ UP_WITHIN_S = 90.0
 DRAIN_POLL_S = 0.2
 STORY_POLL_S = 0.1
 WORK_WITHIN_S = 3.0
+LAST_MOMENT_S = 0.5
+"""A kill that still waits for work so long before the end waits no longer."""
+PROOF_WITHIN_S = 900
+MARKETS_SHOWN_MOST = 5
 EXECUTOR = "executor"
+
+
+class NotStarted(Exception):
+    """The session could not begin; the text says what is missing and where to look."""
 
 
 def run_session(options: SessionOptions) -> int:
@@ -51,8 +60,11 @@ def run_session(options: SessionOptions) -> int:
         return Exit.CONFIGURATION
     try:
         return asyncio.run(_Session(options).run())
-    except VenueNotReady as problem:
+    except (VenueNotReady, NotStarted) as problem:
         sys.stderr.write(f"{problem}\n")
+        if options.as_json:
+            refusal = {"schema_version": SCHEMA_VERSION, "error": "preflight_failed", "text": str(problem)}
+            sys.stdout.write(json.dumps(refusal) + "\n")
         return Exit.PREFLIGHT
 
 
@@ -65,7 +77,10 @@ class _Session:
     restarts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     signals: int = 0
     ending: asyncio.Event = field(default_factory=asyncio.Event)
+    halted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Nobody is left who would restart what died."""
     began: int = 0
+    lasts_s: float = 0.0
     deaths: dict[str, list[str]] = field(default_factory=dict)
     """Why each died, in order."""
     results: dict[str, int] = field(default_factory=dict)
@@ -84,11 +99,12 @@ class _Session:
         self.settings = given.model_copy(update={"home": home, "pairs": given.pairs.absolute(), "sim": sim})
 
     async def run(self) -> int:
-        (self.run_directory / "journal").mkdir(parents=True)
-        problems = self._preflight()
-        if problems:
-            sys.stderr.write("".join(f"{problem}\n" for problem in problems))
-            return Exit.PREFLIGHT
+        if problems := self._preflight():
+            raise NotStarted("\n".join(problems))
+        try:
+            (self.run_directory / "journal").mkdir(parents=True)
+        except OSError as problem:
+            raise NotStarted(f"home: {problem}; choose another folder with --home") from None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled, number)
@@ -97,10 +113,16 @@ class _Session:
         async with AsyncExitStack() as stack:
             venues = await stack.enter_async_context(SimulatedVenues(self.settings, self.run_directory))
             self.settings = venues.connected()
-            tree = await stack.enter_async_context(self._tree())
-            await tree.up(UP_WITHIN_S)
+            tree = self._tree()
+            try:
+                await stack.enter_async_context(tree)
+            except RuntimeError as problem:
+                raise NotStarted(str(problem)) from None
+            await self._up(tree)
             await self._ready(tree)
             self._show(await tree.status())
+            await self._warn(tree)
+            await self._tape_begins(venues)
             return await self._trade(tree, venues, stack)
 
     def _preflight(self) -> list[str]:
@@ -122,40 +144,74 @@ class _Session:
             literal, self.settings.model_dump_json(), self.run_directory, points, self._happened, import_from=(ROOT,)
         )
 
+    async def _up(self, tree: Tree) -> None:
+        """Until everybody is in service, or nobody will be any more."""
+        up, halted = asyncio.create_task(tree.up(UP_WITHIN_S)), asyncio.create_task(self.halted.wait())
+        try:
+            await asyncio.wait({up, halted}, return_when=asyncio.FIRST_COMPLETED)
+            if not up.done():
+                raise NotStarted(f"the actors do not stay alive: {tree.halted}; see {self.run_directory / 'logs'}")
+            up.result()
+        except TimeoutError as problem:
+            raise NotStarted(f"{problem}; see {self.run_directory / 'logs'}") from None
+        finally:
+            up.cancel()
+            halted.cancel()
+            await asyncio.gather(up, halted, return_exceptions=True)
+
     async def _ready(self, tree: Tree) -> None:
         """Up is not enough: claims, keys, capital and books must have arrived before the clock of the session starts."""
-        async with asyncio.timeout(UP_WITHIN_S):
-            while True:
-                seen = await self._inspect(tree)
-                if (
-                    seen.get("claims")
-                    and seen.get("books")
-                    and seen.get("keys")
-                    and any((seen.get("free") or {}).values())
-                ):
-                    return
-                await asyncio.sleep(0.1)
+        until = time.monotonic() + UP_WITHIN_S
+        while not self.ending.is_set():
+            seen = await self._inspect(tree)
+            wanted = {**{what: seen.get(what) for what in ("claims", "books", "keys")},
+                      "capital": any((seen.get("free") or {}).values())}  # fmt: skip
+            missing = [what for what, there in wanted.items() if not there]
+            if not missing:
+                return
+            if time.monotonic() > until:
+                raise NotStarted(
+                    f"the executor still has no {', no '.join(missing)} after {UP_WITHIN_S:g} s; "
+                    f"see {self.run_directory / 'logs'}"
+                )
+            await asyncio.sleep(0.1)
+
+    async def _warn(self, tree: Tree) -> None:
+        """What of the registry will not trade, since a venue does not know it."""
+        for venue in self.settings.venues:
+            missing = (await self._inspect(tree, f"feed.{venue}")).get("missing") or []
+            if missing:
+                more = ", …" if len(missing) > MARKETS_SHOWN_MOST else ""
+                self._say(f"warning: {venue} does not know {len(missing)} of the registry's markets, and their pairs do not "
+                          f"trade: {', '.join(missing[:MARKETS_SHOWN_MOST])}{more}")  # fmt: skip
+
+    async def _tape_begins(self, venues: SimulatedVenues) -> None:
+        if not self.settings.sim.tape:
+            return
+        ahead = (venues.start_ns - time.time_ns()) / SECOND
+        if ahead < 0:
+            missed = -ahead * float(self.settings.sim.tape_speed)
+            self._say(f"warning: the tape was {missed:.0f} s on when the engine was ready")
+            return
+        self._say(f"the tape begins in {ahead:.1f} s")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.ending.wait(), ahead)
 
     async def _trade(self, tree: Tree, venues: SimulatedVenues, stack: AsyncExitStack) -> int:
         self.began = time.time_ns()
-        helpers = [asyncio.create_task(self._follow_stories())]
-        helpers += [
-            asyncio.create_task(self._kill(tree, kill)) for kill in self.options.kills if kill.after is not None
-        ]
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.ending.wait(), self._duration())
-        await venues.faults_off()
+        self.lasts_s = self._duration(venues.start_ns)
+        stories = asyncio.create_task(self._follow_stories())
+        kills = [asyncio.create_task(self._kill(tree, kill)) for kill in self.options.kills if kill.after is not None]
+        await self._until_the_end(venues)
+        await _cancelled(*kills)
         drained = await self._drain(tree)
         snapshots = {name: await self._inspect(tree, name) for name in self._executors()}
         self._count_restarts(await tree.status())
         halted = tree.halted
         await tree.stop()
         await asyncio.sleep(2 * STORY_POLL_S)
-        for task in helpers:
-            task.cancel()
-        await asyncio.gather(*helpers, return_exceptions=True)
-        ledgers = self.run_directory / "ledgers.json"
-        ledgers.write_text(json.dumps({"venues": await venues.ledgers()}))
+        await _cancelled(stories)
+        proof = await self._judged(venues)
         described = venues.described()
         await stack.aclose()
         facts = RunFacts(
@@ -173,7 +229,7 @@ class _Session:
             venues=described,
             snapshots=snapshots,
         )
-        report = document(facts, await asyncio.to_thread(self._proof, ledgers))
+        report = document(facts, proof)
         (self.run_directory / "report.json").write_text(json.dumps(report, indent=1))
         if self.options.as_json:
             sys.stdout.write(json.dumps(report) + "\n")
@@ -182,56 +238,95 @@ class _Session:
         sys.stdout.flush()
         return int(exit_code(facts, report))
 
-    def _duration(self) -> float:
+    def _duration(self, venues_began: int) -> float:
+        """In seconds; a tape that ends earlier ends the session a second after."""
         sim = self.settings.sim
         if not sim.tape:
             return float(sim.duration_s)
-        length = instant_ns(sim.tape_to) - instant_ns(sim.tape_from)
-        return min(float(sim.duration_s), length / SECOND / float(sim.tape_speed) + 1)
+        length = (instant_ns(sim.tape_to) - instant_ns(sim.tape_from)) / float(sim.tape_speed)
+        return max(0.0, min(float(sim.duration_s), (venues_began + length - self.began) / SECOND + 1))
+
+    async def _until_the_end(self, venues: SimulatedVenues) -> None:
+        """The time is over, a person has had enough, or there is nothing to trade at any more; then no further faults."""
+        enough, gone = asyncio.create_task(self.ending.wait()), asyncio.create_task(venues.ended())
+        await asyncio.wait({enough, gone}, timeout=self.lasts_s, return_when=asyncio.FIRST_COMPLETED)
+        lost = gone.result() if gone.done() else ""
+        await _cancelled(enough, gone)
+        try:
+            await venues.faults_off()
+        except VenueGone as problem:
+            lost = lost or str(problem)
+        if lost:
+            self._say(f"  {lost}")
+
+    async def _judged(self, venues: SimulatedVenues) -> dict[str, Any]:
+        """The proof by the venues' own books; without those there is none."""
+        ledgers = self.run_directory / "ledgers.json"
+        try:
+            ledgers.write_text(json.dumps({"venues": await venues.ledgers()}))
+        except VenueGone as problem:
+            return _unproved(str(problem))
+        return await asyncio.to_thread(self._proof, ledgers)
 
     # Breaking things
 
     async def _kill(self, tree: Tree, kill: Kill) -> None:
         assert kill.after is not None
-        await asyncio.sleep(max(0.0, kill.after / SECOND - (time.time_ns() - self.began) / SECOND))
-        seen = await self._with_work_open(tree)
-        row = {
-            "actor": kill.actor,
-            "at_s": round((time.time_ns() - self.began) / SECOND, 3),
-            **{key: seen.get(key) for key in ("open_trades", "in_doubt", "unreported")},
-        }
+        row: dict[str, Any] = {"actor": kill.actor, "at_s": kill.after / SECOND, **dict.fromkeys(COUNTS)}
         try:
+            await asyncio.sleep(max(0.0, kill.after / SECOND - self._elapsed_s()))
+            row |= await self._with_work_open(tree)
+            row["at_s"] = round(self._elapsed_s(), 3)
             row["pid"] = tree.pid(kill.actor)
             await tree.kill(kill.actor)
         except (LookupError, ProcessLookupError) as problem:
             row["missed"] = str(problem)
-        self.kills.append(row)
+        except asyncio.CancelledError:
+            row["missed"] = "the session ended first"
+            raise
+        finally:
+            self.kills.append(row)
+
+    def _elapsed_s(self) -> float:
+        return (time.time_ns() - self.began) / SECOND
 
     async def _with_work_open(self, tree: Tree) -> dict[str, Any]:
-        """The executor as it is now; waits a little for an open trade, since a kill that nothing depends on shows nothing."""
+        """The executor's counts now; waits a little for an open trade, since a kill that nothing depends on shows nothing."""
         seen: dict[str, Any] = {}
-        until = time.monotonic() + WORK_WITHIN_S
-        while time.monotonic() < until:
+        until = min(self._elapsed_s() + WORK_WITHIN_S, self.lasts_s - LAST_MOMENT_S)
+        while True:
             try:
                 answer = await tree.ask(EXECUTOR, Ask(), Nanos(SECOND))
                 seen = json.loads(answer.body) if isinstance(answer, Snapshot) else {}
             except Unheard as problem:  # it may be the one that is down
                 logger.debug("ask: {}", problem)
-            if seen.get("open_trades"):
-                break
+            if seen.get("open_trades") or self._elapsed_s() >= until:
+                return {key: seen.get(key) for key in COUNTS}
             await asyncio.sleep(0.005)
-        return seen
 
     def _all_kills(self) -> list[dict[str, Any]]:
-        """Those by the clock, and those that processes did to themselves at named points."""
+        """Those by the clock, those that processes did to themselves at named points, and those that never came to be."""
         own = []
         for path in sorted((self.run_directory / "kills").glob("*.json")):
             row = json.loads(path.read_text())
             row["at_s"] = round((row.pop("at_ns") - self.began) / SECOND, 3)
             own.append(row)
-        return sorted([*self.kills, *own], key=lambda row: float(row["at_s"]))
+        hit = Counter((row["actor"], row["point"]) for row in own)
+        missed = []
+        for kill in self.options.kills:
+            if kill.point is not None:
+                key = (kill.actor, kill.point.partition("#")[0])
+                hit[key] -= 1
+                if hit[key] < 0:
+                    why = "the point was not passed with work open, or killed once already"
+                    row = {"actor": kill.actor, "point": kill.point, "at_s": round(self._elapsed_s(), 3), "missed": why}
+                    missed.append(row | dict.fromkeys(COUNTS))
+        return sorted([*self.kills, *own, *missed], key=lambda row: float(row["at_s"]))
 
     def _happened(self, happening: Happening) -> None:
+        if happening.what is What.HALTED:
+            self.halted.set()
+            self.ending.set()
         if not self.began:
             return
         if happening.what is What.DIED:
@@ -260,9 +355,10 @@ class _Session:
             self.ending.set()
             return
         sys.stderr.write(f"{number.name} again: forced\n")
-        for child in _children(os.getpid()):
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
+        for _ in range(2):  # once more for those that were just being born
+            for process in _below(os.getpid()):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
         os._exit(128 + number)
 
     def _executors(self) -> list[str]:
@@ -303,12 +399,18 @@ class _Session:
         """The proof is not ours to give: a fresh process computes it from the bytes alone."""
         command = [sys.executable, str(ROOT / "run.py"), "prove", "--json"]
         command += ["--journal", str(self.run_directory / "journal"), "--ledgers", str(ledgers)]
-        done = subprocess.run(command, capture_output=True, check=False, cwd=ROOT)  # noqa: S603  our own interpreter
+        try:
+            # in a session of its own: a person's Ctrl-C is meant for us, and we wait for it
+            done = subprocess.run(  # noqa: S603  our own interpreter
+                command, capture_output=True, check=False, cwd=ROOT, start_new_session=True, timeout=PROOF_WITHIN_S
+            )
+        except (OSError, subprocess.TimeoutExpired) as problem:
+            return _unproved(str(problem))
         try:
             proof: dict[str, Any] = json.loads(done.stdout)
         except ValueError:
-            said = done.stderr.decode(errors="replace").strip()
-            raise RuntimeError(f"the proof could not be computed (exit {done.returncode}): {said}") from None
+            said = done.stderr.decode(errors="replace").strip()[-2_000:]
+            return _unproved(f"exit {done.returncode}: {said}")
         return proof
 
     # Showing
@@ -356,11 +458,25 @@ class _Session:
             await asyncio.sleep(STORY_POLL_S)
 
 
-def _children(pid: int) -> list[int]:
-    """Every process below this one, deepest last."""
-    try:
-        names: Callable[[int], str] = lambda p: f"/proc/{p}/task/{p}/children"  # noqa: E731
-        own = [int(child) for child in Path(names(pid)).read_text().split()]
-    except OSError:
-        return []
-    return [grandchild for child in own for grandchild in (*_children(child), child)]
+async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _unproved(why: str) -> dict[str, Any]:
+    """In the place of a proof: nothing is shown to be right, so nothing is taken to be."""
+    text = f"the proof could not be computed: {why}"
+    return {"schema_version": SCHEMA_VERSION, "error": "not_computed", "text": text}
+
+
+def _below(pid: int) -> list[int]:
+    """Every process below this one, parents first, so that none is replaced by its parent. A process belongs to the
+    thread that started it, and Ray's are started by a thread of their own.
+    """
+    found = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, listed.read_text().split()):
+                found += [child, *_below(child)]
+    return found

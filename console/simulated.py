@@ -16,14 +16,23 @@ from typing import Any, Self
 import aiohttp
 
 from configs.settings import KeySettings, Settings, VenueSettings
+from messages.units import SECOND
 
 READY_WITHIN_S = 30.0
+TAPE_LEAD_S = 15
+"""A tape begins so much after the venues, that the engine is there when it does."""
+WORDS_MOST = 2_000
+"""Of what a venue said before it ended."""
 ADMIN_WITHIN = aiohttp.ClientTimeout(total=30)
 ROOT = Path(__file__).resolve().parent.parent
 
 
 class VenueNotReady(Exception):
     """A simulated venue did not start; the text is its own complaint."""
+
+
+class VenueGone(Exception):
+    """A simulated venue does not answer its administrator any more; the text says which, and what it said last."""
 
 
 @dataclass(slots=True)
@@ -42,12 +51,14 @@ class SimulatedVenues:
     extra: tuple[str, ...] = ()
     """Further arguments of the venue processes."""
     running: dict[str, _Running] = field(default_factory=dict)
+    start_ns: int = 0
+    """Their zero of time."""
 
     async def __aenter__(self) -> Self:
-        start = time.time_ns()
+        self.start_ns = time.time_ns() + (TAPE_LEAD_S * SECOND if self.settings.sim.tape else 0)
         try:
             started = await asyncio.gather(
-                *(self._start(name, venue, start) for name, venue in self.settings.venues.items()),
+                *(self._start(name, venue, self.start_ns) for name, venue in self.settings.venues.items()),
                 return_exceptions=True,
             )
             for outcome in started:
@@ -97,8 +108,10 @@ class SimulatedVenues:
             line = await asyncio.wait_for(process.stdout.readline(), READY_WITHIN_S)
             self.running[name].ready = json.loads(line)
         except (TimeoutError, ValueError):
-            said = log.read_text(errors="replace").strip()[-2000:] or "it said nothing"
-            raise VenueNotReady(f"the simulated venue {name} did not start: {said}") from None
+            raise VenueNotReady(f"the simulated venue {name} did not start: {self._said(name)}") from None
+
+    def _said(self, name: str) -> str:
+        return self.running[name].log.read_text(errors="replace").strip()[-WORDS_MOST:] or "it said nothing"
 
     def connected(self) -> Settings:
         """The settings with where each venue listens, and its throw-away credentials by reference."""
@@ -122,22 +135,42 @@ class SimulatedVenues:
             json.dump(credentials, file)
         return path
 
+    async def ended(self) -> str:
+        """Which venue's process has ended by itself; returns when one has."""
+        waiting = {asyncio.create_task(running.process.wait()): name for name, running in self.running.items()}
+        try:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        return self._obituary(waiting[done.pop()])
+
+    def _obituary(self, name: str) -> str:
+        code = self.running[name].process.returncode
+        state = "does not answer" if code is None else f"ended by itself (exit {code})"
+        return f"the simulated venue {name} {state}: {self._said(name)}"
+
     async def faults_off(self) -> None:
         """The safety phase is over: what is open must now settle."""
         async with aiohttp.ClientSession(timeout=ADMIN_WITHIN) as session:
-            for running in self.running.values():
-                async with session.post(f"{running.ready['admin']}/faults", json={"script": "none"}) as answer:
-                    answer.raise_for_status()
+            for name in self.running:
+                await self._asked(session, name, "POST", "faults", {"script": "none"})
 
     async def ledgers(self) -> dict[str, Any]:
         """Every venue's own books and request log: the judge."""
         async with aiohttp.ClientSession(timeout=ADMIN_WITHIN) as session:
-            out = {}
-            for name, running in self.running.items():
-                async with session.get(f"{running.ready['admin']}/ledger") as answer:
-                    answer.raise_for_status()
-                    out[name] = await answer.json()
-            return out
+            return {name: await self._asked(session, name, "GET", "ledger") for name in self.running}
+
+    async def _asked(
+        self, session: aiohttp.ClientSession, name: str, method: str, what: str, body: dict[str, str] | None = None
+    ) -> Any:
+        try:
+            async with session.request(method, f"{self.running[name].ready['admin']}/{what}", json=body) as answer:
+                answer.raise_for_status()
+                return await answer.json()
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            raise VenueGone(self._obituary(name)) from None
 
     def described(self) -> dict[str, dict[str, Any]]:
         return {

@@ -105,7 +105,7 @@ def dies_at(point: str, *, surely: bool = True) -> Iterator[None]:
         if where == point:
             raise Killed
 
-    modules = [f"actors.{name}" for name in ("position_book", "in_flight", "cooldowns", "key_pool")]
+    modules = [f"actors.{name}" for name in ("owner", "position_book", "in_flight", "cooldowns", "key_pool")]
     with pytest.MonkeyPatch.context() as patch:
         for module in modules:
             patch.setattr(f"{module}.reach", reach)
