@@ -13,10 +13,11 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from configs.problems import Problem, shown
-from configs.secrets import REFERENCE
 from configs.settings import Mode, RecoverySettings, RiskSettings, Settings, SimSettings, VenueSettings
 
 FAULTS = ("none", "standard", "storm")
+REFERENCE = re.compile(r"^(?:file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$")
+"""The form of a reference to a secret; `venues/secrets.py` says what each leads to."""
 VENUE_NAME = re.compile(r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
 SourceOf = Callable[[str], str]
 Section = TypeVar("Section", bound=BaseModel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from messages.base import Event, Message
-from messages.units import Money, Nanos, Outcome, Price, Quantity
+from messages.units import Money, Nanos, Price, Quantity
 
 
 class VenueMode(StrEnum):
@@ -77,17 +77,6 @@ class Market(Event):
     version: int
     """Grows whenever tick, minimum, generation, negRisk or fees change; intents of an older version are refused."""
     seen_at: Nanos
-
-
-class Instrument(Message):
-    """One outcome of one market at one venue: what an order buys or sells."""
-
-    venue: str
-    market: str
-    outcome: Outcome
-
-    def __str__(self) -> str:
-        return f"{self.venue}:{self.market}:{self.outcome}"
 
 
 class PairedMarket(Message):

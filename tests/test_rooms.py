@@ -69,7 +69,7 @@ ONLY_IN = {
     "typer": ("console/", "run.py"),
     "rich": ("console/",),
 }
-SECRETS_ARE_OPENED_IN = re.compile(r"^(venues/([a-z_]+/)*(sign|credentials)\.py|configs/secrets\.py)$")
+SECRETS_ARE_OPENED_IN = re.compile(r"^venues/([a-z_]+/)*(sign|credentials|secrets)\.py$")
 
 
 @dataclass(frozen=True, slots=True)

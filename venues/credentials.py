@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from venues.port import NotReady
 from venues.reading import is_object, json_of, text_of, whole_of
+from venues.secrets import text_behind
 
 SecretLoader = Callable[[str], str]
 """From a reference to the text behind it; raises `NotReady`."""
@@ -39,40 +37,7 @@ class PolymarketCredentials:
     passphrase: str = field(repr=False)
 
 
-def load_secret(reference: str) -> str:
-    """The text behind `file:PATH` or `env:NAME`."""
-    kind, _, where = reference.partition(":")
-    if kind == "file" and where:
-        return _read_private(Path(where).expanduser())
-    if kind == "env" and where:
-        text = os.environ.get(where, "")
-        if not text:
-            raise NotReady(
-                f"the environment variable {where} is not set; set it, or use file:PATH in the key's `secret`"
-            )
-        return text
-    raise NotReady("a key's `secret` is neither file:PATH nor env:NAME; correct the setting")
-
-
-def _read_private(path: Path) -> str:
-    try:
-        # opened once: what is judged is what is read, whatever happens to the name in between
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                raise NotReady(f"{path} is no file; give the file with the credentials")
-            if mode & 0o077:
-                raise NotReady(f"{path} can be read by others (mode {stat.S_IMODE(mode):04o}); run: chmod 600 {path}")
-            return file.read(64 * 1024).decode()
-    except OSError as problem:
-        raise NotReady(
-            f"{path}: {problem.strerror or 'cannot be read'}; check the path in the key's `secret`"
-        ) from None
-    except UnicodeDecodeError:
-        raise NotReady(f"{path} is no text file; give JSON or PEM") from None
-
-
-def kalshi_credentials(key: str, reference: str, loader: SecretLoader = load_secret) -> KalshiCredentials:
+def kalshi_credentials(key: str, reference: str, loader: SecretLoader = text_behind) -> KalshiCredentials:
     text = loader(reference).strip()
     if text.startswith("-----BEGIN"):
         return KalshiCredentials(key_id=key, private_key_pem=text.encode())
@@ -88,7 +53,7 @@ def kalshi_credentials(key: str, reference: str, loader: SecretLoader = load_sec
 
 
 def polymarket_credentials(
-    key: str, reference: str, loader: SecretLoader = load_secret, signature_type: int = 0
+    key: str, reference: str, loader: SecretLoader = text_behind, signature_type: int = 0
 ) -> PolymarketCredentials:
     """`signature_type` is the configuration's; the file's own wins."""
     told = json_of(loader(reference))

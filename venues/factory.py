@@ -6,7 +6,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from messages.units import MILLISECOND, Nanos
-from venues.credentials import SecretLoader, kalshi_credentials, load_secret, polymarket_credentials
+from venues.credentials import SecretLoader, kalshi_credentials, polymarket_credentials
 from venues.http import Wire
 from venues.kalshi.rest import KalshiTrading
 from venues.kalshi.stream import KalshiAccountData, KalshiMarketData
@@ -14,6 +14,7 @@ from venues.polymarket.account import PolymarketAccountData
 from venues.polymarket.rest import PolymarketTrading
 from venues.polymarket.stream import PolymarketMarketData
 from venues.port import AccountData, Capabilities, Clock, MarketData, NotReady, Trading
+from venues.secrets import text_behind
 
 
 class Key(Protocol):
@@ -77,7 +78,7 @@ def capabilities(venue: Venue) -> Capabilities:
 
 
 def trading(
-    name: str, venue: Venue, key: Key, clock: Clock, loader: SecretLoader = load_secret, wire: Wire | None = None
+    name: str, venue: Venue, key: Key, clock: Clock, loader: SecretLoader = text_behind, wire: Wire | None = None
 ) -> Trading:
     """`wire` replaces the HTTP client of order entry, for comparisons."""
     request_s, connect_s = _timeouts(venue)
@@ -90,7 +91,7 @@ def trading(
     return PolymarketTrading(name, rest, wallet, clock, capabilities(venue), request_s, connect_s, data, wire)
 
 
-def market_data(name: str, venue: Venue, key: Key, clock: Clock, loader: SecretLoader = load_secret) -> MarketData:
+def market_data(name: str, venue: Venue, key: Key, clock: Clock, loader: SecretLoader = text_behind) -> MarketData:
     """The key is used where the public stream wants a signature (Kalshi)."""
     request_s, connect_s = _timeouts(venue)
     rest, ws = _url(name, venue, "rest"), _url(name, venue, "ws_market")
@@ -100,7 +101,7 @@ def market_data(name: str, venue: Venue, key: Key, clock: Clock, loader: SecretL
     return PolymarketMarketData(name, rest, ws, clock, request_s, connect_s, _sibling(rest, "gamma-api"))
 
 
-def account_data(name: str, venue: Venue, key: Key, clock: Clock, loader: SecretLoader = load_secret) -> AccountData:
+def account_data(name: str, venue: Venue, key: Key, clock: Clock, loader: SecretLoader = text_behind) -> AccountData:
     _, connect_s = _timeouts(venue)
     ws = _url(name, venue, "ws_user")
     if _dialect(name, venue) == "kalshi":

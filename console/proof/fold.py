@@ -123,11 +123,6 @@ def records(directory: Path, name: str) -> Iterator[tuple[Entry, Message]]:
         raise Unreadable(str(problem)) from None
 
 
-def fold_all(directory: Path, witness: Witness | None = None) -> list[Folded]:
-    """Every executor of the run."""
-    return [fold(directory, sheet, witness) for sheet in sheets(directory) if is_executor(sheet.name)]
-
-
 def fold(directory: Path, sheet: Sheet, witness: Witness | None = None) -> Folded:
     """Fold one executor's journal, comparing on the way everything that it says of itself."""
     folded = Folded(sheet, Desk(id_root(sheet.genesis, sheet.name)))

@@ -21,7 +21,7 @@ from tests.venues.making import KALSHI_AUTH, WALLET, Hand, kalshi_rsa, order, po
 from venues import factory, http, reading
 from venues.board import Board, Sides
 from venues.calls import Calls, Missing, Told
-from venues.credentials import kalshi_credentials, load_secret, polymarket_credentials
+from venues.credentials import kalshi_credentials, polymarket_credentials
 from venues.http import BODY_MOST, Response, SessionWire, WireError
 from venues.kalshi.rest import KalshiTrading
 from venues.polymarket.rest import PolymarketTrading
@@ -289,18 +289,6 @@ def written(path: Path, text: str, mode: int = 0o600) -> str:
     path.write_text(text)
     path.chmod(mode)
     return f"file:{path}"
-
-
-def test_a_file_that_others_can_read_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    reference = written(tmp_path / "k.json", "{}", 0o640)
-    with pytest.raises(NotReady, match=rf"chmod 600 {tmp_path}/k\.json"):
-        load_secret(reference)
-
-
-@pytest.mark.parametrize("reference", ["", "file:", "file:/nowhere/at/all", "env:CROSSFILL_TEST_UNSET", "vault:x"])
-def test_a_reference_to_nothing_is_said(reference: str) -> None:
-    with pytest.raises(NotReady):
-        load_secret(reference)
 
 
 def test_kalshi_credentials_in_all_their_forms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,11 +17,13 @@ from typing import NoReturn
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
+from venues.port import NotReady
+
 BYTES_MOST = 65_536
 REFERENCE = re.compile(r"^(?:file:.+|env:[A-Za-z_][A-Za-z0-9_]*)$")
 
 
-class SecretUnavailable(Exception):
+class SecretUnavailable(NotReady):
     """The reference leads nowhere, or to something that others can read. Says what to do, never what was read."""
 
     def __init__(self, reference: str, message: str, remedy: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
-from configs.secrets import Secret, SecretUnavailable, resolve, text_behind
+from venues.secrets import Secret, SecretUnavailable, resolve, text_behind
 
 CANARY = "c4n4ry-in-the-mine"
 
