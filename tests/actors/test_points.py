@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ def deadly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     def kill(pid: int, number: int) -> None:
         raise Killed
 
-    monkeypatch.setattr(points.os, "kill", kill)
+    monkeypatch.setattr(os, "kill", kill)
     yield
     points.arm("nobody", (), tmp_path)
 
