@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -18,15 +17,15 @@ from typing import Any
 
 from loguru import logger
 
-from actors.points import COUNTS
 from actors.shell import Unheard
 from configs.settings import Mode, Settings, money
 from console.exits import Exit
-from console.options import Kill, SessionOptions
+from console.kills import Kills
+from console.options import SessionOptions
 from console.report import SCHEMA_VERSION, RunFacts, document, exit_code, line, render
 from console.simulated import ROOT, SimulatedVenues, VenueGone, VenueNotReady
 from core.units import dollars
-from messages.control import Ask, Drain, Drained, Snapshot
+from messages.control import Drain, Drained
 from messages.units import SECOND, Money, Nanos
 from supervisors.driver import State, Status, Tree
 from supervisors.happenings import Happening, What
@@ -36,9 +35,6 @@ from venues.simulated.tape import instant_ns
 UP_WITHIN_S = 90.0
 DRAIN_POLL_S = 0.2
 STORY_POLL_S = 0.1
-WORK_WITHIN_S = 3.0
-LAST_MOMENT_S = 0.5
-"""A kill that still waits for work so long before the end waits no longer."""
 PROOF_WITHIN_S = 900
 MARKETS_SHOWN_MOST = 5
 EXECUTOR = "executor"
@@ -73,7 +69,7 @@ class _Session:
     options: SessionOptions
     run_directory: Path = field(init=False)
     settings: Settings = field(init=False)
-    kills: list[dict[str, Any]] = field(default_factory=list)
+    kills: Kills = field(init=False)
     restarts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     signals: int = 0
     ending: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,6 +93,7 @@ class _Session:
         if sim.faults.endswith((".yaml", ".yml")):
             sim = sim.model_copy(update={"faults": str(Path(sim.faults).absolute())})
         self.settings = given.model_copy(update={"home": home, "pairs": given.pairs.absolute(), "sim": sim})
+        self.kills = Kills(self.options.kills, self.run_directory)
 
     async def run(self) -> int:
         if problems := self._preflight():
@@ -118,8 +115,7 @@ class _Session:
                 await stack.enter_async_context(tree)
             except RuntimeError as problem:
                 raise NotStarted(str(problem)) from None
-            await self._up(tree)
-            await self._ready(tree)
+            await self._in_service(tree, venues)
             self._show(await tree.status())
             await self._warn(tree)
             await self._tape_begins(venues)
@@ -135,29 +131,36 @@ class _Session:
         ]
 
     def _tree(self) -> Tree:
-        points: dict[str, tuple[str, ...]] = {}
-        for kill in self.options.kills:
-            if kill.point is not None:
-                points[kill.actor] = (*points.get(kill.actor, ()), kill.point)
         literal = expand(TREE, tuple(self.settings.venues), self.options.executors)
         return Tree(
-            literal, self.settings.model_dump_json(), self.run_directory, points, self._happened, import_from=(ROOT,)
+            literal,
+            self.settings.model_dump_json(),
+            self.run_directory,
+            self.kills.points(),
+            self._happened,
+            import_from=(ROOT,),
         )
 
-    async def _up(self, tree: Tree) -> None:
-        """Until everybody is in service, or nobody will be any more."""
-        up, halted = asyncio.create_task(tree.up(UP_WITHIN_S)), asyncio.create_task(self.halted.wait())
+    async def _in_service(self, tree: Tree, venues: SimulatedVenues) -> None:
+        """Until everybody is there and has what it needs, or it is clear that this will not be."""
+        up, gone, halted = (
+            asyncio.create_task(coming) for coming in (self._up(tree), venues.ended(), self.halted.wait())
+        )
         try:
-            await asyncio.wait({up, halted}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({up, gone, halted}, return_when=asyncio.FIRST_COMPLETED)
+            if gone.done():
+                raise NotStarted(str(gone.result()))
             if not up.done():
                 raise NotStarted(f"the actors do not stay alive: {tree.halted}; see {self.run_directory / 'logs'}")
             up.result()
         except TimeoutError as problem:
             raise NotStarted(f"{problem}; see {self.run_directory / 'logs'}") from None
         finally:
-            up.cancel()
-            halted.cancel()
-            await asyncio.gather(up, halted, return_exceptions=True)
+            await _cancelled(up, gone, halted)
+
+    async def _up(self, tree: Tree) -> None:
+        await tree.up(UP_WITHIN_S)
+        await self._ready(tree)
 
     async def _ready(self, tree: Tree) -> None:
         """Up is not enough: claims, keys, capital and books must have arrived before the clock of the session starts."""
@@ -170,10 +173,7 @@ class _Session:
             if not missing:
                 return
             if time.monotonic() > until:
-                raise NotStarted(
-                    f"the executor still has no {', no '.join(missing)} after {UP_WITHIN_S:g} s; "
-                    f"see {self.run_directory / 'logs'}"
-                )
+                raise TimeoutError(f"the executor still has no {', no '.join(missing)} after {UP_WITHIN_S:g} s")
             await asyncio.sleep(0.1)
 
     async def _warn(self, tree: Tree) -> None:
@@ -201,7 +201,7 @@ class _Session:
         self.began = time.time_ns()
         self.lasts_s = self._duration(venues.start_ns)
         stories = asyncio.create_task(self._follow_stories())
-        kills = [asyncio.create_task(self._kill(tree, kill)) for kill in self.options.kills if kill.after is not None]
+        kills = self.kills.begin(tree, self.began, self.lasts_s)
         await self._until_the_end(venues)
         await _cancelled(*kills)
         drained = await self._drain(tree)
@@ -224,7 +224,7 @@ class _Session:
             ended_ns=time.time_ns(),
             drained=drained,
             halted=halted,
-            kills=self._all_kills(),
+            kills=self.kills.told(),
             restarts=self.restarts,
             venues=described,
             snapshots=snapshots,
@@ -268,60 +268,7 @@ class _Session:
             return _unproved(str(problem))
         return await asyncio.to_thread(self._proof, ledgers)
 
-    # Breaking things
-
-    async def _kill(self, tree: Tree, kill: Kill) -> None:
-        assert kill.after is not None
-        row: dict[str, Any] = {"actor": kill.actor, "at_s": kill.after / SECOND, **dict.fromkeys(COUNTS)}
-        try:
-            await asyncio.sleep(max(0.0, kill.after / SECOND - self._elapsed_s()))
-            row |= await self._with_work_open(tree)
-            row["at_s"] = round(self._elapsed_s(), 3)
-            row["pid"] = tree.pid(kill.actor)
-            await tree.kill(kill.actor)
-        except (LookupError, ProcessLookupError) as problem:
-            row["missed"] = str(problem)
-        except asyncio.CancelledError:
-            row["missed"] = "the session ended first"
-            raise
-        finally:
-            self.kills.append(row)
-
-    def _elapsed_s(self) -> float:
-        return (time.time_ns() - self.began) / SECOND
-
-    async def _with_work_open(self, tree: Tree) -> dict[str, Any]:
-        """The executor's counts now; waits a little for an open trade, since a kill that nothing depends on shows nothing."""
-        seen: dict[str, Any] = {}
-        until = min(self._elapsed_s() + WORK_WITHIN_S, self.lasts_s - LAST_MOMENT_S)
-        while True:
-            try:
-                answer = await tree.ask(EXECUTOR, Ask(), Nanos(SECOND))
-                seen = json.loads(answer.body) if isinstance(answer, Snapshot) else {}
-            except Unheard as problem:  # it may be the one that is down
-                logger.debug("ask: {}", problem)
-            if seen.get("open_trades") or self._elapsed_s() >= until:
-                return {key: seen.get(key) for key in COUNTS}
-            await asyncio.sleep(0.005)
-
-    def _all_kills(self) -> list[dict[str, Any]]:
-        """Those by the clock, those that processes did to themselves at named points, and those that never came to be."""
-        own = []
-        for path in sorted((self.run_directory / "kills").glob("*.json")):
-            row = json.loads(path.read_text())
-            row["at_s"] = round((row.pop("at_ns") - self.began) / SECOND, 3)
-            own.append(row)
-        hit = Counter((row["actor"], row["point"]) for row in own)
-        missed = []
-        for kill in self.options.kills:
-            if kill.point is not None:
-                key = (kill.actor, kill.point.partition("#")[0])
-                hit[key] -= 1
-                if hit[key] < 0:
-                    why = "the point was not passed with work open, or killed once already"
-                    row = {"actor": kill.actor, "point": kill.point, "at_s": round(self._elapsed_s(), 3), "missed": why}
-                    missed.append(row | dict.fromkeys(COUNTS))
-        return sorted([*self.kills, *own, *missed], key=lambda row: float(row["at_s"]))
+    # Ups and downs
 
     def _happened(self, happening: Happening) -> None:
         if happening.what is What.HALTED:

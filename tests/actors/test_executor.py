@@ -163,6 +163,16 @@ async def test_an_adapter_that_raises_ends_the_executor_in_sight_of_all(house: H
             await executor.hear("position_book", Ask())
 
 
+async def test_a_failure_is_noticed_while_nothing_else_happens(house: House) -> None:
+    async with house.life() as executor:
+        await settle()
+        executor.gateway.failed = KeyError("orderID")
+        await asyncio.sleep(0.05)
+        before = len(house.outbox.told)
+        await asyncio.sleep(0.6)
+        assert len(house.outbox.told) == before, "it asks for no more leases"
+
+
 async def test_a_loop_that_fails_stops_the_others(house: House) -> None:
     house.kalshi.on_fills = ZeroDivisionError()
     async with house.life() as executor:
