@@ -35,7 +35,8 @@ from loguru import logger
 
 from actors import log, points
 from actors.clock import AnchoredClock
-from actors.local import OLD, Seat, Wire, import_shell
+from actors.mail import OLD, Wire
+from actors.seat import Seat, import_shell
 from actors.shell import Place, Shell
 from messages.control import PeerDown, PeerUp
 from messages.units import SECOND, Nanos

@@ -22,7 +22,7 @@ from configs.settings import Mode, Settings, money
 from console.exits import Exit
 from console.kills import Kills
 from console.options import SessionOptions
-from console.report import SCHEMA_VERSION, RunFacts, document, exit_code, line, render
+from console.report import SCHEMA_VERSION, RunFacts, document, exit_code, line, render, signed
 from console.simulated import ROOT, SimulatedVenues, VenueGone, VenueNotReady
 from core.units import dollars
 from messages.control import Drain, Drained
@@ -274,12 +274,10 @@ class _Session:
         if happening.what is What.HALTED:
             self.halted.set()
             self.ending.set()
-        if not self.began:
-            return
         if happening.what is What.DIED:
             self.deaths.setdefault(happening.name, []).append(happening.reason)
             self._say(f"  {happening.name} died: {happening.reason}")
-        elif happening.what is What.INTRODUCED and happening.epoch > 1:
+        elif happening.what is What.INTRODUCED and happening.name in self.deaths:
             self._say(f"  {happening.name} is back in service (epoch {happening.epoch})")
         elif happening.what in (What.ESCALATED, What.HALTED):
             self._say(f"  {happening.what.value.upper()} {happening.name}: {happening.reason}")
@@ -387,7 +385,8 @@ class _Session:
         if story.get("result") is not None:
             self.results[story["trade"]] = story["result"]
             total = Money(sum(self.results.values()))
-            text += f"  (session ${dollars(total)} net of fees, {len(self.results)} trades)"
+            count = len(self.results)
+            text += f"  (session {signed(total)} net of fees, {count} trade{'' if count == 1 else 's'})"
         self._say(text)
 
     async def _follow_stories(self) -> None:

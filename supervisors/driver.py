@@ -20,8 +20,8 @@ from typing import Self, cast
 
 from loguru import logger
 
-from actors.local import Post
 from actors.log import words_of
+from actors.mail import Post
 from actors.runtime import Remote, Session, in_time, node_id, ray_init
 from actors.shell import Place
 from messages.base import Message

@@ -16,8 +16,8 @@ from typing import Any
 
 from loguru import logger
 
-from actors.local import Post
 from actors.log import words_of
+from actors.mail import Post
 from actors.runtime import Introduction, ProcessWatch, Remote, in_time, node_id
 from actors.shell import Place
 from messages.control import Halt, PeerDown, PeerUp, Resume

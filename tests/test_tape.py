@@ -137,7 +137,9 @@ def judged(start: int, end: int) -> tuple[list[Interval], Scout, int]:
     scout = Scout(pairs, desk, limits_of(settings), sizing_of(settings), lambda _venue, _now: 5)
     keys = {m.venue: (m.venue, m.market) for m in pairs[0].markets}
     for number, venue in enumerate(keys):
-        desk.apply(2 + number, CapitalGranted(owner_epoch=1, holder="executor", venue=venue, total=Money(10_000 * DOLLAR)))
+        desk.apply(
+            2 + number, CapitalGranted(owner_epoch=1, holder="executor", venue=venue, total=Money(10_000 * DOLLAR))
+        )
     ladders = {venue: Ladder() for venue in keys}
     taken = sequence = 0
     rows = heapq.merge(*(played(venue, start, end) for venue in keys), key=lambda row: row[:2])

@@ -16,8 +16,8 @@ from loguru import logger
 pytest.importorskip("ray")
 
 from actors import log, points, runtime
-from actors.local import OLD, Parcel, pack
 from actors.log import last_words
+from actors.mail import OLD, Parcel, pack
 from actors.runtime import Birth, Host, Introduction, Parent, ProcessWatch, pulse_path, read_pulse
 from actors.shell import Place
 from messages.base import decode, encode

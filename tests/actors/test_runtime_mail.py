@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import local
-from actors.local import OLD, QUEUE_MOST, Parcel, Post, Reception, pack, unpack
+from actors import mail
+from actors.mail import OLD, QUEUE_MOST, Parcel, Post, Reception, pack, unpack
 from actors.shell import Unheard
 from messages.base import Message, encode
 from messages.control import Ask, PeerDown, PeerUp, Snapshot
@@ -94,7 +94,7 @@ async def test_a_transport_without_order_is_put_in_order():
 
 
 async def test_a_message_that_never_comes_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(local, "GAP_WAIT_S", 0.02)
+    monkeypatch.setattr(mail, "GAP_WAIT_S", 0.02)
     listener = Listener()
     await listener.reception.take(pack(Parcel("a", 1, 5, False, (encode(Ask(what="after the gap")),))))
     assert listener.words == ["after the gap"]
@@ -173,7 +173,7 @@ async def test_a_peer_that_is_down_keeps_its_queue_for_its_successor_up_to_the_b
 
 
 async def test_a_call_that_broke_is_counted_and_not_repeated(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(local, "AFTER_LOST_CALL_S", 0.001)
+    monkeypatch.setattr(mail, "AFTER_LOST_CALL_S", 0.001)
     listener, post, broken = Listener(), Post("a", 1), True
 
     async def wire(envelope: bytes) -> bytes:
@@ -186,7 +186,7 @@ async def test_a_call_that_broke_is_counted_and_not_repeated(monkeypatch: pytest
     await settled()
     broken = False
     post.tell("b", Ask(what="2"))
-    await asyncio.sleep(2 * local.GAP_WAIT_S)
+    await asyncio.sleep(2 * mail.GAP_WAIT_S)
     await settled()
     assert listener.words == ["2"]
     assert post.seen()["b"] == {"epoch": 1, "up": True, "waiting": 0, "lost": 1}

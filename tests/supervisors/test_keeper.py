@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("ray")
 
-from actors.local import unpack
+from actors.mail import unpack
 from actors.runtime import Became, Birth, Introduction, Parent, Remote, Warm
 from actors.shell import Place
 from configs.settings import SupervisionSettings
