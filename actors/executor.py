@@ -56,6 +56,7 @@ from messages.units import SECOND, Nanos
 from venues.port import Failed
 
 SWEEP_S = 0.02
+LAG_EVERY_S = 0.05
 BOOKS_A_TURN = 64
 MESSAGES_A_COMMIT = 256
 """One message becomes a record, and one more for every order that it sends; an append has a bound."""
@@ -74,6 +75,8 @@ class Executor:
         self._clients: dict[str, asyncio.Task[None]] = {}
         """The readers of the feeds' sockets; each is among the tasks as well."""
         self._failed: BaseException | None = None
+        self._due = float("inf")
+        """When this loop is to look at the clock next, on the loop's own time."""
 
     # Birth and end
 
@@ -216,11 +219,16 @@ class Executor:
         self._must_be_sound()
         while self._inbox:
             self._commit([self._inbox.popleft() for _ in range(min(len(self._inbox), MESSAGES_A_COMMIT))])
+        self.scout.lag = max(self.scout.lag, self._late())
+        taken = False
         for key in list(self._dirty)[:BOOKS_A_TURN]:
             del self._dirty[key]
             seen = self._clock.now()
             for approved in self.scout.look(key, seen, self.epoch):
                 self._take(approved, seen)
+                taken = True
+            if taken:
+                break  # its requests leave as soon as this turn ends: the other books can wait
         if self._dirty:
             self._wake.set()
 
@@ -393,12 +401,15 @@ class Executor:
 
     async def _watch_lag(self) -> None:
         """How late this loop runs; too late is a reason not to open."""
-        loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + 0.05
-            await asyncio.sleep(0.05)
-            self.scout.lag = Nanos(int((loop.time() - due) * SECOND))
+            self._due = asyncio.get_running_loop().time() + LAG_EVERY_S
+            await asyncio.sleep(LAG_EVERY_S)
+            self.scout.lag = self._late()
             self.scout.forget_modes(self._clock.now())
+
+    def _late(self) -> Nanos:
+        """How far the look at the clock that is due next is behind its time, also where it has not come to it yet."""
+        return Nanos(int(max(0.0, asyncio.get_running_loop().time() - self._due) * SECOND))
 
     # Being looked at
 

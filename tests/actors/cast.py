@@ -231,7 +231,8 @@ class House:
     clock: HandClock = field(default_factory=lambda: HandClock(START))
     outbox: Outbox = field(default_factory=lambda: Outbox("position_book", "in_flight", "cooldowns", "key_pool.kalshi",
                                                           "key_pool.polymarket", "recorder"))  # fmt: skip
-    changes: dict[str, Any] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=lambda: {"engine": {"loop_lag_most_ms": 10_000}})
+    """To the settings. A busy machine is late now and then, and no test but one is about that."""
 
     def __post_init__(self) -> None:
         self.kalshi = FakeVenue("kalshi", self.clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import deque
 from pathlib import Path
 
@@ -17,10 +18,10 @@ from journal.errors import JournalFailed
 from journal.port import RECORDS_MAX
 from messages.base import Message
 from messages.books import Book
-from messages.control import Ask, Drain, Drained, Halt, PeerDown, PeerUp, Resume, Snapshot, Told, VenueSeen
+from messages.control import Ask, Decided, Drain, Drained, Halt, PeerDown, PeerUp, Resume, Snapshot, Told, VenueSeen
 from messages.leases import Reported
 from messages.markets import VenueMode
-from messages.opportunities import Verdict
+from messages.opportunities import Decision, Verdict
 from messages.orders import (
     Ended,
     EndKind,
@@ -53,6 +54,11 @@ async def traded(house: House, executor: Executor, **prices: int) -> None:
     await house.supply(executor)
     house.cross(executor, **prices)
     await settle()
+
+
+def decided(house: House, executor: Executor) -> list[Decision]:
+    """What was told to the recorder already, and what waits for the next telling."""
+    return [one for some in house.outbox.of(Decided) for one in some.decisions] + executor.scout.decisions
 
 
 def lost(order: Order) -> SubmitAnswer:
@@ -386,7 +392,7 @@ async def test_a_venue_of_which_nothing_is_heard_is_not_opened_at(house: House) 
             await executor.hear("pool", leased(venue, lease=2))
         house.cross(executor)
         await settle()
-        assert [str(one.reason) for one in executor.scout.decisions] == ["venue_unreachable"]
+        assert [str(one.reason) for one in decided(house, executor)] == ["venue_unreachable"]
         stale = VenueSeen(venue="kalshi", mode=VenueMode.OPEN, reachable=True, at=Nanos(house.clock.now() - 9 * SECOND))
         ahead = stale.model_copy(update={"venue": "polymarket", "at": Nanos(house.clock.now() + 3_600 * SECOND)})
         await executor.hear("feed", stale)
@@ -427,7 +433,7 @@ async def test_drained_is_what_is_left_to_do_and_nothing_new_is_opened(house: Ho
 
 
 async def test_a_dry_run_sends_nothing_and_lets_go_of_its_markets(house: House) -> None:
-    house.changes = {"dry_run": True}
+    house.changes["dry_run"] = True
     async with house.life() as executor:
         await traded(house, executor)
         house.cross(executor)
@@ -438,19 +444,44 @@ async def test_a_dry_run_sends_nothing_and_lets_go_of_its_markets(house: House) 
         drained = await executor.hear("driver", Drain(within=SECOND))
         assert isinstance(drained, Drained)
         assert (drained.open_trades, drained.in_doubt) == (0, 0)
-        assert [one.verdict for one in executor.scout.decisions] == [Verdict.DRY_RUN]
+        assert [one.verdict for one in decided(house, executor)] == [Verdict.DRY_RUN]
     assert house.kalshi.sent == house.polymarket.sent == []
     assert len(house.remembered(Rehearsed)) == 1
 
 
 async def test_a_loop_that_runs_late_opens_nothing(house: House) -> None:
+    house.changes["engine"]["loop_lag_most_ms"] = 50
     async with house.life() as executor:
         await house.supply(executor)
         executor.scout.lag = Nanos(SECOND)
         house.cross(executor)
         await settle()
-        assert [str(one.reason) for one in executor.scout.decisions] == ["cpu_lag"]
+        assert [str(one.reason) for one in decided(house, executor)] == ["cpu_lag"]
         await until(lambda: executor.scout.lag < SECOND)
+
+
+async def test_a_loop_that_stood_still_knows_it_before_it_judges_the_next_book(house: House) -> None:
+    house.changes["engine"]["loop_lag_most_ms"] = 50
+    async with house.life() as executor:
+        await house.supply(executor)
+        await asyncio.sleep(0.06)
+        time.sleep(0.2)  # noqa: ASYNC251  something of ours held the loop up
+        house.cross(executor)
+        await settle()
+        assert [str(one.reason) for one in decided(house, executor)] == ["cpu_lag"]
+
+
+async def test_the_requests_of_a_trade_leave_before_another_book_is_judged(house: House) -> None:
+    async with house.life() as executor:
+        await house.supply(executor)
+        house.cross(executor)
+        for number in range(50):
+            executor._books([book(("kalshi", f"M{number}"))])
+        executor._turn()
+        assert len(executor.desk.trades) == 1
+        assert len(executor._dirty) == 51, "only the first book was looked at"
+        await asyncio.sleep(0)
+        assert len(house.kalshi.sent) == len(house.polymarket.sent) == 1
 
 
 async def test_many_dirty_books_are_judged_over_several_turns(house: House) -> None:

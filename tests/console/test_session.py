@@ -69,9 +69,10 @@ def test_a_home_that_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_a_venue_that_does_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = set(_below(os.getpid()))
     assert run_session(options(tmp_path, as_json=True, pairs=tmp_path / "none.yaml")) == Exit.PREFLIGHT
     assert "the simulated venue kalshi did not start" in refused(capsys)
-    assert _below(os.getpid()) == []
+    assert not [pid for pid in set(_below(os.getpid())) - before if _runs(pid)]
 
 
 def test_a_mode_of_a_later_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,17 +108,49 @@ def test_every_process_below_is_found_whichever_thread_started_it() -> None:
     thread.start()
     try:
         until = time.monotonic() + 5
-        while not started or len(_below(os.getpid())) < 2:
+        while not started or not _below(started[0].pid):
             assert time.monotonic() < until
             time.sleep(0.01)
+        (grandchild,) = _below(started[0].pid)
         found = _below(os.getpid())
-        assert found[0] == started[0].pid, "parents first, so that none is replaced"
+        assert found.index(started[0].pid) < found.index(grandchild), "parents first, so that none is replaced"
     finally:
-        for pid in _below(os.getpid()):
+        for pid in [pid for one in started for pid in (*_below(one.pid), one.pid)]:
             os.kill(pid, signal.SIGKILL)
         done.set()
         thread.join()
-        started[0].wait()
+        for one in started:
+            one.wait()
+
+
+FORCED = """
+import signal, subprocess, sys, threading
+from pathlib import Path
+from configs.load import load
+from console.options import SessionOptions
+from console.session import _Session
+settings = load([Path("configs/sim.yaml")]).settings.model_copy(update={"home": Path(sys.argv[1])})
+session = _Session(SessionOptions(settings=settings, pairs=()))
+started = threading.Event()
+def start():
+    print(subprocess.Popen(["sleep", "60"], start_new_session=True).pid, flush=True)
+    started.set()
+    threading.Event().wait()
+threading.Thread(target=start, daemon=True).start()
+started.wait()
+session._signalled(signal.SIGTERM)
+assert session.ending.is_set()
+session._signalled(signal.SIGINT)
+"""
+
+
+def test_a_second_signal_forces_and_leaves_no_process_behind(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORCED, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == Exit.INTERRUPTED
+    assert "SIGINT again: forced" in done.stderr
+    assert not _runs(int(done.stdout.split()[0]))
 
 
 def test_a_death_is_told_and_counted_whenever_it_comes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
