@@ -108,6 +108,7 @@ class Executor:
             self._translator,
             self._queue,
         )
+        self.scout.remember(self.desk.trades.values())
         self._commit([Restarted(epoch=self.epoch, at=clock.now())])
         for loop in (
             self._work(),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from core.checks import Approved, Denied, Limits, View, check
 from core.desk import Desk
 from core.detect import Crossing, Key, SizingLimits, crossings, size
+from core.trade import Trade
 from messages.books import Book
 from messages.control import VenueSeen
 from messages.markets import Market, Pair, VenueMode
@@ -19,6 +20,8 @@ from messages.opportunities import CrossingEnded, Decision, Opportunity, Verdict
 from messages.reasons import Reason
 from messages.units import SECOND, Nanos, Price, Quantity
 
+SAID_AGAIN = 50
+"""Trades whose decision a successor repeats; a record waits some tenths of a second at the most."""
 OUR_OWN_DOING = (Reason.IN_FLIGHT, Reason.COOL_DOWN)
 MODE_FOR = Nanos(5 * SECOND)
 """A feed tells its venue's state every second, whatever it is; one not heard for this long is as good as gone."""
@@ -141,6 +144,20 @@ class Scout:
         episode = self._episodes[(opportunity.pair, (yes.venue, yes.market), (no.venue, no.market))]
         reason = Reason.DRY_RUN if verdict is Verdict.DRY_RUN else None
         self.record(episode, opportunity, verdict, reason, approved, trade, now)
+
+    def remember(self, trades: Iterable[Trade]) -> None:
+        """Say again what was decided last: a predecessor may have died with its records. The recorder keeps the first."""
+        for trade in sorted(trades, key=lambda one: one.opened.at)[-SAID_AGAIN:]:
+            self.decisions.append(
+                Decision(
+                    opportunity=trade.opened.opportunity,
+                    verdict=Verdict.TAKEN,
+                    reason=None,
+                    checks=(),
+                    trade=trade.trade,
+                    decided_at=trade.opened.at,
+                )
+            )
 
     def record(
         self,

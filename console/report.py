@@ -476,7 +476,7 @@ def line(story: Mapping[str, Any], t0_ns: int) -> str:
     label, style = STAGES.get(str(story["stage"]), (str(story["stage"]), ""))
     console = page()
     text = Text()
-    text.append(f"t+{(int(story['at']) - t0_ns) / SECOND:6.1f}s  ", "dim")
+    text.append(f"t+{max(0, int(story['at']) - t0_ns) / SECOND:6.1f}s  ", "dim")
     text.append(f"{label.upper():<10} ", style or None)
     text.append(f"{story['trade']:<15} ", "bold")
     text.append(str(story["text"]), style if label in {"error", "warning"} else None)

@@ -119,6 +119,12 @@ class Desk:
                 trade = self.trades.get(event.trade)
             case OrderReport():
                 trade = self._trade_of(event.order)
+            case CapitalGranted():
+                return event.total > self.granted.get(event.venue, 0)
+            case ClaimsGranted():
+                return not self.claims.issuperset(event.groups) or not self.claims.isdisjoint(event.refused)
+            case CooldownsSet():
+                return any(until > self.cool.get((venue, market), 0) for venue, market, until in event.until)
             case _:
                 return True
         if trade is None:

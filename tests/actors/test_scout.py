@@ -222,3 +222,13 @@ def test_a_market_of_no_pair_is_nobodys_business() -> None:
     watch = Watch()
     assert list(watch.scout.look(("kalshi", "other"), START, 1)) == []
     assert watch.scout.groups == ("group",)
+
+
+def test_a_successor_says_again_what_its_predecessor_may_have_died_with() -> None:
+    watch = Watch()
+    watch.see(45, 50)
+    before = watch.scout.decisions[0]
+    successor = Scout((PAIR,), watch.desk, LIMITS, SIZING, lambda _venue, _now: 9)
+    successor.remember(watch.desk.trades.values())
+    (again,) = successor.decisions
+    assert (again.opportunity, again.trade, again.verdict) == (before.opportunity, before.trade, Verdict.TAKEN)

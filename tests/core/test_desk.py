@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.desk import Desk
 from messages.base import Event, Message
 from messages.control import Halt, Resume
-from messages.leases import CapitalGranted, ClaimsGranted
+from messages.leases import CapitalGranted, ClaimsGranted, CooldownsSet
 from messages.orders import Ended, EndKind, Named, Rested, Submit
 from messages.trades import CursorMoved, Hashed, Opened, Quoted, Restarted, Woke
 from messages.units import CONTRACT, SECOND, Money, Nanos, Price, Quantity
@@ -128,3 +128,16 @@ def test_a_restart_asks_about_everything_unproven_and_the_digest_of_a_replay_is_
     assert desk.digest() == again.digest()
     again.apply(9, Halt(by="me", why="x"))
     assert desk.digest() != again.digest()
+
+
+def test_a_grant_that_is_told_again_is_not_journaled_again() -> None:
+    desk = Desk("g")
+    capital = CapitalGranted(owner_epoch=1, holder="executor", venue="kalshi", total=Money(5))
+    claims = ClaimsGranted(owner_epoch=1, holder="executor", groups=("a", "b"))
+    cools = CooldownsSet(owner_epoch=1, until=(("kalshi", "k", Nanos(9)),))
+    for seq, grant in enumerate((capital, claims, cools), start=1):
+        assert desk.changes(grant)
+        desk.apply(seq, grant)
+        assert not desk.changes(grant)
+    assert desk.changes(claims.model_copy(update={"groups": (), "refused": ("a",)}))
+    assert desk.changes(capital.model_copy(update={"total": Money(6)}))

@@ -150,7 +150,7 @@ class Venue:
 
     def _move(self, everything: bool = False) -> None:
         now_ns = self.desk.now()
-        elapsed_ns = now_ns - self.desk.start_ns
+        elapsed_ns = max(0, now_ns - self.desk.start_ns)  # a zero that is yet to come holds the tape at its beginning
         if not self.desk.quiet:
             if self._player is not None:
                 self._player.play(elapsed_ns, now_ns)
