@@ -135,8 +135,10 @@ class AccountStream:
 
     async def _read_on(self) -> None:
         while True:
+            # not `wait_for`: up to Python 3.11 it swallows a cancellation that comes together with the event
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._connected.wait(), POLL_EVERY_S)
+                async with asyncio.timeout(POLL_EVERY_S):
+                    await self._connected.wait()
             connected = self._connected.is_set()
             self._connected.clear()
             if not self.catalogue.markets:

@@ -11,6 +11,8 @@ from loguru import logger
 
 from messages.control import PeerDown, PeerUp
 
+CANCEL_AGAIN_S = 0.5
+
 
 class Peers:
     """The newest incarnation of everybody; news of older ones is no news."""
@@ -64,7 +66,9 @@ class Chores:
         return f"{type(self.failure).__name__}: {self.failure}" if self.failure is not None else ""
 
     async def stop(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Ends them all; one that swallows its cancellation is cancelled again."""
+        running = set(self._tasks)
+        while running:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)

@@ -375,3 +375,15 @@ def test_no_private_key_lies_about() -> None:
 
 def test_scripts_can_be_run() -> None:
     assert (HOUSE / ".ci" / "run").stat().st_mode & 0o111
+
+
+def test_nothing_that_is_cancelled_waits_by_wait_for() -> None:
+    """Up to Python 3.11 `asyncio.wait_for` swallows a cancellation that comes together with what it waits for: a loop lives on."""
+    wrong = [
+        f"{file}:{node.lineno}"
+        for file, tree in trees().items()
+        if file.startswith(("actors/", "venues/", "supervisors/")) and not file.startswith("venues/simulated/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "wait_for"
+    ]
+    assert not wrong, "use `async with asyncio.timeout(...)`: " + ", ".join(wrong)

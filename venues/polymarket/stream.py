@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -151,10 +152,10 @@ class PolymarketMarketData:
             if not isinstance(read, Failed):
                 for market in read:
                     on_market(market)
-            try:
-                await asyncio.wait_for(stale.wait(), REFRESH_S if not isinstance(read, Failed) else 1.0)
-            except TimeoutError:
-                continue
+            # not `wait_for`: up to Python 3.11 it swallows a cancellation that comes together with the event
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH_S if not isinstance(read, Failed) else 1.0):
+                    await stale.wait()
             stale.clear()
 
 
