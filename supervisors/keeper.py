@@ -195,10 +195,6 @@ class Keeper:
         self._perform(restarts.begin(self.roster, self._now()))
         await self._ready.wait()
 
-    def watch_of(self, name: str) -> Watch | None:
-        charge = self._charges.get(name)
-        return charge.watch if charge else None
-
     def ages_ms(self) -> dict[str, int]:
         """How long each child's heartbeat has stood still."""
         now = time.monotonic()
