@@ -92,7 +92,7 @@ def test_a_tape_ends_the_session_and_the_duration_bounds_it(tmp_path: Path) -> N
     told = _Session(options(tmp_path, sim={**TAPE, "tape_speed": 60, "duration_s": 30}))
     told.began = 1_000 * SECOND
     assert told._duration(told.began) == 30
-    assert _Session(options(tmp_path))._duration(0) == 30
+    assert _Session(options(tmp_path))._duration(0) == options(tmp_path).settings.sim.duration_s
 
 
 def test_every_process_below_is_found_whichever_thread_started_it() -> None:
