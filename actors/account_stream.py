@@ -16,7 +16,7 @@ from actors.catalogue import Catalogue
 from actors.company import Chores, Peers
 from actors.rules import pairs_of
 from actors.shell import Clock, Outbox, Place
-from configs.settings import Settings
+from configs.settings import read_settings
 from messages.base import Message
 from messages.control import PeerDown, PeerUp
 from messages.orders import FillSeen, OrderSeen
@@ -40,7 +40,7 @@ RECENT_MOST = 500
 class AccountStream:
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._settings = Settings.model_validate_json(place.settings)
+        self._settings = read_settings(place.settings)
         self.venue = place.name.partition(".")[2]
         self._peers, self._chores = Peers(), Chores()
         self._told: OrderedDict[StreamEvent, None] = OrderedDict()

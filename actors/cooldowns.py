@@ -1,18 +1,20 @@
 """Cool-downs: owns when a market may be opened again. Of several such times the latest wins, whoever set it.
 
-They bind opening only. An executor obeys its own journal; from here it learns what a person set, and what another
-shard had learnt of a market before it changed hands.
+They bind opening only. An executor obeys its own journal; from here it learns what a person set, and what the others
+learnt of their markets, so that it knows it of those that change hands.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from actors.owner import Keeping
 from actors.points import reach
 from actors.shell import Clock, Outbox, Place
-from configs.settings import Settings
+from configs.settings import read_settings
 from messages.base import Message
 from messages.control import PeerDown, PeerUp
-from messages.leases import CooldownsSet, Reported
+from messages.leases import CooldownsSet, Cooled, Reported
 from messages.reasons import Reason
 from messages.units import Nanos
 
@@ -22,7 +24,7 @@ EXECUTORS = "executor*"
 class CooldownOwner:
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._settings = Settings.model_validate_json(place.settings)
+        self._settings = read_settings(place.settings)
         self._keeping = Keeping(place, self._settings, "cooled", self._fold)
         self.until: dict[tuple[str, str], Nanos] = {}
         self.paused: dict[tuple[str, str], Reason] = {}
@@ -43,12 +45,26 @@ class CooldownOwner:
     async def hear(self, sender: str, message: Message) -> Message | None:
         match message:
             case Reported() if not self._keeping.heard.outdated(message):
+                new = self._keeping.heard.part(message, "cooled")
                 self._keeping.report(sender, message)
+                if new is not None:
+                    self._tell_others(new.source, new.cooled)
             case CooldownsSet():
                 self._keeping.remember([message])
                 reach("before-reply")
                 self._outbox.tell(EXECUTORS, self.active())
         return None
+
+    def _tell_others(self, source: str, entries: Iterable[Cooled]) -> None:
+        """Whoever is not up hears it with its introduction. Never back to the source, which has journaled it itself."""
+        now = self._clock.now()
+        keys = dict.fromkeys((entry.venue, entry.market) for entry in entries)
+        until = tuple((*key, self.until[key]) for key in keys if self.until[key] > now)
+        if not until:
+            return
+        for name in self._keeping.peers.up(EXECUTORS):
+            if name != source:
+                self._outbox.tell(name, CooldownsSet(owner_epoch=self.epoch, until=until))
 
     def active(self) -> CooldownsSet:
         now = self._clock.now()

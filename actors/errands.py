@@ -17,16 +17,15 @@ from configs.settings import Settings, money
 from core.desk import Desk
 from messages.base import Message
 from messages.control import Decided, Told, TradeStory
-from messages.leases import WantCapital, WantClaims
+from messages.leases import ClaimsReturned, WantCapital, WantClaims
 from messages.trades import CursorMoved, Hashed
 from messages.units import Money
 from venues.port import Failed
 
-TURN_S = 0.1
 RENEW_EVERY = 5
 """Turns between two renewals of the key leases."""
-FEED_EVERY_S = 5.0
-HASH_EVERY_S = 5.0
+CLAIMS_EVERY = 4
+"""Renewals between two wishes for claims of which the second says nothing new."""
 
 
 class Errands:
@@ -51,6 +50,10 @@ class Errands:
         self._queue = queue
         self._told = 0
         self._hashed_seq = memory.seq
+        self._wish: WantClaims | None = None
+        self._wished = 0
+        """Renewals since."""
+        self._answered = False
         self.stories: list[TradeStory] = []
 
     async def run(self) -> None:
@@ -59,13 +62,14 @@ class Errands:
             if turn % RENEW_EVERY == 0:
                 self._renew()
                 self._translator.again(self._clock.now())
+            self.give_back()
             for owner, report in self._dispatch.reports():
                 if report.upto:
                     reach("before-report")
                 self._outbox.tell(owner, report)
             self.flush()
             turn += 1
-            await asyncio.sleep(TURN_S)
+            await asyncio.sleep(self._settings.engine.errands_ms / 1000)
 
     async def follow_executions(self) -> None:
         """The drop copy: executions that no stream told, read on from the journaled cursor; first of all after a restart."""
@@ -79,11 +83,11 @@ class Errands:
                 if page.cursor != self._desk.cursors.get(venue, ""):
                     # queued after the executions: the cursor is never ahead of what was folded
                     self._queue(CursorMoved(venue=venue, cursor=page.cursor))
-            await asyncio.sleep(FEED_EVERY_S)
+            await asyncio.sleep(self._settings.engine.follow_ms / 1000)
 
     async def hash_now_and_then(self) -> None:
         while True:
-            await asyncio.sleep(HASH_EVERY_S)
+            await asyncio.sleep(self._settings.engine.hash_ms / 1000)
             self.hash()
 
     def hash(self) -> None:
@@ -97,14 +101,39 @@ class Errands:
             self._outbox.tell(f"key_pool.{venue}", self._ring.want(venue, epoch))
             granted = Money(self._desk.granted.get(venue, 0))
             if not granted:
-                wanted = money(settings.capital_dollars)
+                wanted = Money(money(settings.capital_dollars) // self._settings.engine.executors)
                 self._outbox.tell(
                     "position_book",
                     WantCapital(holder=name, epoch=epoch, venue=venue, granted=granted, wanted=wanted),
                 )
-        missing = tuple(group for group in self._scout.groups if group not in self._desk.claims)
-        if missing:
-            self._outbox.tell("in_flight", WantClaims(holder=name, epoch=epoch, groups=missing))
+        self._want_claims()
+
+    def _want_claims(self) -> None:
+        """At once where there is news in it or the last one has no answer; else now and then, also where nothing is lacking:
+        the registry learns from it what was given back, and asks back what it wants to move.
+        """
+        wish = self._desk.claims.wish(self._place.name, self._memory.epoch, self._scout.groups)
+        self._wished += 1
+        if wish == self._wish and self._answered and self._wished < CLAIMS_EVERY:
+            return
+        self._wish, self._wished, self._answered = wish, 0, False
+        self._outbox.tell("in_flight", wish)
+
+    def answered(self) -> None:
+        """The registry heard a wish for claims."""
+        self._answered = True
+
+    def give_back(self) -> None:
+        """The claims that were asked back and are idle. The owners have heard all of what happened in them by then: a
+        new holder learns from them when a market may be touched again.
+        """
+        asked_back = self._desk.claims.asked_back
+        if not asked_back or self._dispatch.unreported:
+            return
+        now = self._clock.now()
+        for claim in asked_back.items():
+            if self._desk.quiet(claim[0], now):
+                self._queue(ClaimsReturned(holder=self._place.name, claims=(claim,), at=now))
 
     def flush(self) -> None:
         """Decisions and stories to the recorder."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
+import msgspec
 from loguru import logger
 
 from actors.book_wire import BookClient
@@ -22,12 +23,20 @@ from actors.gateway import Gateway
 from actors.key_ring import KeyRing
 from actors.memory import Memory
 from actors.points import reach
-from actors.rules import adapters_of, bounds_of, limits_of, pairs_of, policy_of, sizing_of, yes_scale_of
+from actors.rules import (
+    adapters_of,
+    bounds_of,
+    limits_of,
+    pairs_of,
+    policy_of,
+    sizing_of,
+    yes_scale_of,
+)
 from actors.scout import Scout
 from actors.shell import Clock, Outbox, Place
 from actors.stages import Stages
 from actors.translator import Translator
-from configs.settings import Settings
+from configs.settings import read_settings
 from core.checks import Approved
 from core.desk import Applied, Desk, id_root
 from core.intent import intend, terms_of
@@ -47,17 +56,25 @@ from messages.control import (
     TradeStory,
     VenueSeen,
 )
-from messages.leases import Acknowledged, CapitalGranted, ClaimsGranted, CooldownsSet, KeysGranted, MarketsSeen
-from messages.markets import VenueMode
+from messages.leases import (
+    Acknowledged,
+    CapitalGranted,
+    ClaimsGranted,
+    CooldownsSet,
+    KeysGranted,
+    MarketsSeen,
+    ReturnClaims,
+)
+from messages.markets import Market, Pair, VenueMode
 from messages.opportunities import Opportunity, Verdict
 from messages.orders import Cancel, FetchFills, FillSeen, LookUp, Named, OrderSeen, Repost, Role, Submit
 from messages.trades import AskQuotes, Escalate, Quote, Quoted, Rehearsed, Restarted, Woke
-from messages.units import SECOND, Nanos
-from venues.port import Failed
+from messages.units import MILLISECOND, SECOND, Nanos
+from venues.port import Failed, Trading
 
-SWEEP_S = 0.02
-LAG_EVERY_S = 0.05
 BOOKS_A_TURN = 64
+CLOCKS_APART = Nanos(100 * MILLISECOND)
+"""Processes of one machine agree better than this unless its clock was set between their starts."""
 MESSAGES_A_COMMIT = 256
 """One message becomes a record, and one more for every order that it sends; an append has a bound."""
 
@@ -67,7 +84,7 @@ class Executor:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.settings = Settings.model_validate_json(place.settings)
+        self.settings = read_settings(place.settings)
         self.stages = Stages()
         self._inbox: deque[Message] = deque()
         self._dirty: dict[tuple[str, str], None] = {}
@@ -75,6 +92,8 @@ class Executor:
         self._clients: dict[str, asyncio.Task[None]] = {}
         """The readers of the feeds' sockets; each is among the tasks as well."""
         self._failed: BaseException | None = None
+        self._clocks_apart: set[str] = set()
+        """Venues whose feed was seen to be ahead of us."""
         self._due = float("inf")
         """When this loop is to look at the clock next, on the loop's own time."""
 
@@ -87,12 +106,12 @@ class Executor:
         self.epoch = self._memory.epoch
         self.desk = Desk(id_root(self._memory.genesis, self.place.name))
         self._dispatch = Dispatch(self.place.name, self.epoch)
-        self._memory.recall(lambda seq, message: self._dispatch.add(self.desk.apply(seq, message)))
+        self._recall()
         self.ring = KeyRing(self.place.name)
-        self.gateway = Gateway(adapters_of(settings, clock), self.ring, clock, self._queue, yes_scale_of(settings))
+        self.gateway = Gateway(self._adapters(), self.ring, clock, self._queue, yes_scale_of(settings))
         await self.gateway.open()
         self._bounds, self._policy, self._limits = bounds_of(settings), policy_of(settings), limits_of(settings)
-        self.scout = Scout(pairs_of(settings), self.desk, self._limits, sizing_of(settings), self.ring.opening_left)
+        self.scout = Scout(self._pairs(), self.desk, self._limits, sizing_of(settings), self.ring.opening_left)
         self._translator = Translator(self.desk, self.gateway, self._queue)
         self._errands = Errands(
             self.place,
@@ -120,6 +139,15 @@ class Executor:
         ):
             self._spawn(loop)
         return ""
+
+    def _recall(self) -> None:
+        self._memory.recall(lambda seq, message: self._dispatch.add(self.desk.apply(seq, message)))
+
+    def _adapters(self) -> Mapping[str, Mapping[str, Trading]]:
+        return adapters_of(self.settings, self._clock)
+
+    def _pairs(self) -> Iterable[Pair]:
+        return pairs_of(self.settings)
 
     async def stop(self) -> None:
         """What is in flight stays in doubt, as after a death: the successor asks the venues."""
@@ -164,19 +192,24 @@ class Executor:
         match message:
             case OrderSeen() | FillSeen():
                 self._translator.hear(message)
-            case CapitalGranted() | ClaimsGranted() | CooldownsSet() | Halt() | Resume():
+            case CapitalGranted() | CooldownsSet() | Halt() | Resume():
+                self._queue(message)
+            case ClaimsGranted() | ReturnClaims() if message.holder == self.place.name:
+                if isinstance(message, ClaimsGranted):
+                    self._errands.answered()
                 self._queue(message)
             case KeysGranted():
                 self.ring.granted(message, self._clock.now())
             case MarketsSeen():
                 self.gateway.load(message.venue, message.markets)
                 for market in message.markets:
-                    self.scout.markets[(market.venue, market.market)] = market
+                    self.scout.markets[(market.venue, market.market)] = self._believed(market)
             case VenueSeen():
                 # it may have waited for us; and no clock but ours says how old it is
                 self.scout.hear_mode(message.model_copy(update={"at": min(message.at, self._clock.now())}))
             case Acknowledged():
                 self._dispatch.acknowledged(message)
+                self._errands.give_back()
             case Drain():
                 self.scout.draining = True
                 return self._drained()
@@ -200,8 +233,31 @@ class Executor:
             self._watched(self._clients[peer.name])
         self._dispatch.owner_restarted(peer.name)
 
+    def _believed(self, market: Market) -> Market:
+        """By a clock that is ahead of ours nobody can tell how old a word is: its fees count as not verified."""
+        fees = market.fees
+        if not self._ahead(market.venue, fees.verified_at):
+            return market
+        return market.model_copy(update={"fees": fees.model_copy(update={"verified_at": Nanos(0)})})
+
+    def _ahead(self, venue: str, at: int) -> bool:
+        """Whether a feed's clock is ahead of ours: ours, or its, was set between our start and its start."""
+        by = at - self._clock.now()
+        if by <= CLOCKS_APART:
+            return False
+        if venue not in self._clocks_apart:
+            self._clocks_apart.add(venue)
+            logger.error(
+                "the clock of feed.{} is {} ms ahead of this process's: nothing opens there until one of them restarts",
+                venue,
+                by // MILLISECOND,
+            )
+        return True
+
     def _books(self, books: Sequence[Book]) -> None:
         for book in books:
+            if self._ahead(book.venue, book.seen_at):
+                book = msgspec.structs.replace(book, fresh=False)  # noqa: PLW2901
             key = (book.venue, book.market)
             self.scout.books[key] = book
             self._dirty[key] = None
@@ -391,7 +447,7 @@ class Executor:
     async def _sweep(self) -> None:
         """One sweep asks again about all that is unproven, instead of a timer for each order."""
         while True:
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(self.settings.engine.sweep_ms / 1000)
             self._must_be_sound()
             now = self._clock.now()
             for trade in self.desk.open.values():
@@ -403,8 +459,9 @@ class Executor:
     async def _watch_lag(self) -> None:
         """How late this loop runs; too late is a reason not to open."""
         while True:
-            self._due = asyncio.get_running_loop().time() + LAG_EVERY_S
-            await asyncio.sleep(LAG_EVERY_S)
+            every_s = self.settings.engine.lag_every_ms / 1000
+            self._due = asyncio.get_running_loop().time() + every_s
+            await asyncio.sleep(every_s)
             self.scout.lag = self._late()
             self.scout.forget_modes(self._clock.now())
 
@@ -430,6 +487,7 @@ class Executor:
             "halted": desk.halted,
             "draining": self.scout.draining,
             "claims": len(desk.claims),
+            "asked_back": sorted(desk.claims.asked_back),
             "free": {venue: desk.free(venue) for venue in self.settings.venues},
             "reserved": dict(desk.reserved),
             "keys": self.ring.snapshot(self._clock.now()),

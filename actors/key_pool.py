@@ -13,7 +13,7 @@ from actors.company import Peers
 from actors.memory import Memory
 from actors.points import reach
 from actors.shell import Clock, Outbox, Place
-from configs.settings import Settings
+from configs.settings import read_settings
 from core.keys import HOUR, MINUTE, TOKEN, Pool
 from messages.base import Message
 from messages.control import PeerDown, PeerUp, Resume
@@ -23,7 +23,7 @@ from messages.leases import KeysGranted, WantKeys
 class KeyPool:
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._settings = Settings.model_validate_json(place.settings)
+        self._settings = read_settings(place.settings)
         self.venue = place.name.partition(".")[2]
         self._own = self._settings.venues[self.venue]
         self._peers = Peers()

@@ -15,7 +15,7 @@ from actors.catalogue import Catalogue
 from actors.company import Chores, Peers
 from actors.rules import pairs_of
 from actors.shell import Clock, Outbox, Place
-from configs.settings import Settings
+from configs.settings import read_settings
 from messages.base import Message
 from messages.books import Book
 from messages.control import PeerDown, PeerUp, VenueSeen
@@ -43,7 +43,7 @@ AGAIN_AFTER_S = 1.0
 class MarketFeed:
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._settings = Settings.model_validate_json(place.settings)
+        self._settings = read_settings(place.settings)
         self.venue = place.name.partition(".")[2]
         self.books = BookServer()
         self._peers, self._chores = Peers(), Chores()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from actors.shell import Clock, Place
-from journal import Level, Record, open_journal
+from journal import Journal, Level, Record, open_journal, stores
 from messages.base import Message, body_of, name_of, parse
 
 
@@ -15,13 +15,17 @@ class Memory:
     def __init__(self, place: Place, clock: Clock, level: str, wait_s: float = 10.0) -> None:
         self._clock = clock
         self._failure: BaseException | None = None
-        self._journal = open_journal(
-            place.run_directory / "journal",
-            place.name,
-            level=Level(level),
-            wait_s=wait_s,
-            wall_ns=lambda: int(clock.now()),
-        )
+        self._journal: Journal
+        if place.store:
+            self._journal = stores[place.store].open(place.name, Level(level))
+        else:
+            self._journal = open_journal(
+                place.run_directory / "journal",
+                place.name,
+                level=Level(level),
+                wait_s=wait_s,
+                wall_ns=lambda: int(clock.now()),
+            )
         self.genesis = self._journal.genesis
         self.epoch = self._journal.epoch
 

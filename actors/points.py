@@ -12,7 +12,18 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
+
+class Watcher(Protocol):
+    """Sees every passage in place of the kills below: how a simulation dies in these very places."""
+
+    def armed(self, point: str) -> bool: ...
+
+    def reach(self, point: str) -> None: ...
+
+
+_watcher: Watcher | None = None
 _armed: dict[str, int] = {}
 _look: Callable[[], Mapping[str, object]] | None = None
 _directory: Path | None = None
@@ -41,11 +52,19 @@ def arm(
 
 def armed(point: str) -> bool:
     """Whether this process will die at that point: some windows must be held open to be hit at all."""
-    return point in _armed
+    return point in _armed if _watcher is None else _watcher.armed(point)
+
+
+def watch(watcher: Watcher | None) -> None:
+    """Show it every passage from now on; None ends that."""
+    global _watcher
+    _watcher = watcher
 
 
 def reach(point: str) -> None:
     """Pass a named point; does not return where a kill is due."""
+    if _watcher is not None:
+        _watcher.reach(point)
     if not _armed or point not in _armed:
         return
     seen = _at_stake()

@@ -11,7 +11,7 @@ from loguru import logger
 from actors.owner import Keeping
 from actors.points import reach
 from actors.shell import Clock, Outbox, Place
-from configs.settings import Dialect, Settings, money
+from configs.settings import Dialect, money, read_settings
 from core.costs import Costs
 from core.ledger import Accounts
 from messages.base import Message
@@ -23,7 +23,7 @@ from messages.units import Money
 class PositionBook:
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._settings = Settings.model_validate_json(place.settings)
+        self._settings = read_settings(place.settings)
         self._capital = {name: money(venue.capital_dollars) for name, venue in self._settings.venues.items()}
         self._nets = {name: venue.dialect is Dialect.KALSHI for name, venue in self._settings.venues.items()}
         self._granted: dict[tuple[str, str], Money] = {}

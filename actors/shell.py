@@ -48,6 +48,8 @@ class Place:
     kill_at: tuple[str, ...] = ()
     """Named points at which this process kills itself (chaos runs)."""
     tags: tuple[tuple[str, str], ...] = field(default=())
+    store: str = ""
+    """Where journals are kept: "" is the run directory; a simulation names a store in memory (`journal.forgetful`)."""
 
 
 class Shell(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +75,7 @@ class VenueSettings(Part):
     """How long an unanswered order may still arrive; after it an order that is absent is presumed so, and watched."""
     orders_per_second: int = Field(default=10, ge=1)
     """Order budget of the account; 30 % of it is kept for closing."""
-    signature_type: int = Field(default=0, ge=0, le=2)
+    signature_type: int = Field(default=0, ge=0, le=3)
     """Polymarket wallet type: 0 EOA, 1 proxy, 2 Safe."""
 
 
@@ -82,8 +83,19 @@ class EngineSettings(Part):
     durability: Durability = Durability.PROCESS
     book_age_most_ms: int = Field(default=1_500, ge=10)
     """A book older than this is stale: nothing opens on it. Feeds confirm quiet books more often than this."""
+    executors: int = Field(default=1, ge=1, le=64)
+    """They share the event groups, and the capital in equal parts."""
     loop_lag_most_ms: int = Field(default=50, ge=1)
     fees_age_most_s: int = Field(default=60, ge=1)
+    sweep_ms: int = Field(default=20, ge=1, le=10_000)
+    """How often an executor looks for orders about which time alone has something to say."""
+    errands_ms: int = Field(default=100, ge=1, le=10_000)
+    """How often it reports to the owners; it renews its leases at every fifth turn."""
+    lag_every_ms: int = Field(default=50, ge=1, le=10_000)
+    follow_ms: int = Field(default=5_000, ge=100, le=600_000)
+    """How often it reads on in the venues' own lists of executions."""
+    hash_ms: int = Field(default=5_000, ge=100, le=600_000)
+    """How often it writes down what its state hashes to, for the proof."""
     drain_s: int = Field(default=20, ge=1, le=600)
 
 
@@ -162,3 +174,9 @@ class Settings(Part):
     recovery: RecoverySettings = RecoverySettings()
     supervision: SupervisionSettings = SupervisionSettings()
     sim: SimSettings = SimSettings()
+
+
+@lru_cache(maxsize=8)
+def read_settings(text: str) -> Settings:
+    """The settings that `Place.settings` carries as JSON; read once in a process, since nothing in them can change."""
+    return Settings.model_validate_json(text)

@@ -89,6 +89,11 @@ def _durability(text: str) -> str:
     return text
 
 
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 ConfigOption = Annotated[
     list[Path] | None,
     typer.Option("--config", "-c", metavar="FILE", help="Configuration; repeat it, and the later file wins."),
@@ -134,8 +139,9 @@ def run(
         typer.Option(parser=_durability, metavar="process|power", help="What an intent survives before it is sent."),
     ] = None,
     executors: Annotated[
-        int, typer.Option(min=1, max=16, metavar="N", help="Executors to share the event groups.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, max=64, metavar="N", help="Executors that share the event groups and the capital."),
+    ] = None,
 ) -> None:
     """Trade until the time is over, then report and prove. Ctrl-C drains; a second one forces."""
     given: list[tuple[str, str, object]] = [
@@ -149,6 +155,7 @@ def run(
         ("--speed", "sim.tape_speed", speed),
         ("--home", "home", None if home is None else str(home)),
         ("--durability", "engine.durability", durability),
+        ("--executors", "engine.executors", executors),
     ]
     files = _files(config, TAPE_CONFIG if tape is not None else DEFAULT_CONFIG)
     configuration = _configured(files, as_json, [entry for entry in given if entry[2] is not None])
@@ -156,7 +163,7 @@ def run(
     if not settings.sim.tape and (tape_from or tape_to or speed):
         raise typer.BadParameter("--from, --to and --speed belong to --tape")
     kills = tuple(kill or ())
-    _check_kills(kills, settings.sim.duration_s, executors, list(settings.venues))
+    _check_kills(kills, settings.sim.duration_s, settings.engine.executors, list(settings.venues))
 
     from console.session import run_session
 
@@ -166,7 +173,6 @@ def run(
         set_aside=configuration.registry.set_aside,
         listings=dict(configuration.registry.listings),
         kills=kills,
-        executors=executors,
         as_json=as_json,
         config_files=tuple(str(file) for file in files),
     )
@@ -186,6 +192,51 @@ def prove(
     from console.prove import main as compute
 
     raise typer.Exit(int(compute(journal, ledgers, as_json=as_json)))
+
+
+@app.command()
+def simulate(
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, max=100_000_000, metavar="N", help="How many scenarios; 1000, with --planted at most 10000."),
+    ] = None,
+    start: Annotated[int, typer.Option("--from", min=0, metavar="SEED", help="The first of them.")] = 0,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=max(2, _cores()),
+            metavar="J",
+            help="Worker processes; else one for each core. 0: this very process, for a debugger.",
+        ),
+    ] = None,
+    planted: Annotated[
+        list[str] | None,
+        typer.Option(metavar="all|NAME", help="Plant this bug in the engine and see it caught; may be repeated."),
+    ] = None,
+    twice: Annotated[
+        bool, typer.Option("--twice", help="Each twice, in processes with other hash seeds: the same must happen.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Whole engines in virtual time, against venues, disks, networks and clocks that fail; judged after every step."""
+    from console import simulate as simulation
+
+    workers = _cores() if jobs is None else jobs
+    if planted is None:
+        scenarios = range(start, start + (seeds or 1_000))
+        raise typer.Exit(int(simulation.simulate(scenarios, workers, twice=twice, as_json=as_json)))
+    if twice:
+        raise typer.BadParameter("--twice does not go with --planted")
+    names, unknown = simulation.names_of(planted)
+    if unknown:
+        from difflib import get_close_matches
+
+        close = get_close_matches(unknown[0], simulation.names_of(["all"])[0], n=1, cutoff=0.4)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise typer.BadParameter(f"{unknown[0]!r} is no planted bug{hint}", param_hint="--planted")
+    scenarios = range(start, start + (seeds or 10_000))
+    raise typer.Exit(int(simulation.simulate_planted(names, scenarios, workers, as_json=as_json)))
 
 
 @app.command()

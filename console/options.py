@@ -68,7 +68,6 @@ class SessionOptions:
     listings: dict[tuple[str, str], Listing] = field(default_factory=dict)
     """(venue, market) → how the registry says that venue lists it."""
     kills: tuple[Kill, ...] = ()
-    executors: int = 1
     as_json: bool = False
     """One document on stdout and nothing else there; logs go to stderr either way."""
     config_files: tuple[str, ...] = ()

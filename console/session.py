@@ -24,6 +24,7 @@ from console.kills import Kills
 from console.options import SessionOptions
 from console.report import SCHEMA_VERSION, RunFacts, document, exit_code, line, render, signed
 from console.simulated import ROOT, SimulatedVenues, VenueGone, VenueNotReady
+from core.claims import EXECUTOR, executors_of, home_of
 from core.units import dollars
 from messages.control import Drain, Drained
 from messages.units import SECOND, Money, Nanos
@@ -37,7 +38,6 @@ DRAIN_POLL_S = 0.2
 STORY_POLL_S = 0.1
 PROOF_WITHIN_S = 900
 MARKETS_SHOWN_MOST = 5
-EXECUTOR = "executor"
 
 
 class NotStarted(Exception):
@@ -131,7 +131,7 @@ class _Session:
         ]
 
     def _tree(self) -> Tree:
-        literal = expand(TREE, tuple(self.settings.venues), self.options.executors)
+        literal = expand(TREE, tuple(self.settings.venues), self.settings.engine.executors)
         return Tree(
             literal,
             self.settings.model_dump_json(),
@@ -165,16 +165,20 @@ class _Session:
     async def _ready(self, tree: Tree) -> None:
         """Up is not enough: claims, keys, capital and books must have arrived before the clock of the session starts."""
         until = time.monotonic() + UP_WITHIN_S
-        while not self.ending.is_set():
-            seen = await self._inspect(tree)
-            wanted = {**{what: seen.get(what) for what in ("claims", "books", "keys")},
-                      "capital": any((seen.get("free") or {}).values())}  # fmt: skip
-            missing = [what for what, there in wanted.items() if not there]
-            if not missing:
-                return
-            if time.monotonic() > until:
-                raise TimeoutError(f"the executor still has no {', no '.join(missing)} after {UP_WITHIN_S:g} s")
-            await asyncio.sleep(0.1)
+        names = self._executors()
+        owning = {home_of(pair.group, names) for pair in self.options.pairs}
+        for name in names:
+            while not self.ending.is_set() and (missing := await self._missing(tree, name, claims=name in owning)):
+                if time.monotonic() > until:
+                    raise TimeoutError(f"{name} still has no {', no '.join(missing)} after {UP_WITHIN_S:g} s")
+                await asyncio.sleep(0.1)
+
+    async def _missing(self, tree: Tree, name: str, *, claims: bool) -> list[str]:
+        """What an executor waits for before it can trade; claims only where some group is at home with it."""
+        seen = await self._inspect(tree, name)
+        there = {**{what: seen.get(what) for what in ("claims", "books", "keys")},
+                 "capital": any((seen.get("free") or {}).values())}  # fmt: skip
+        return [what for what, value in there.items() if not value and (claims or what != "claims")]
 
     async def _warn(self, tree: Tree) -> None:
         """What of the registry will not trade, since a venue does not know it."""
@@ -307,7 +311,7 @@ class _Session:
         os._exit(128 + number)
 
     def _executors(self) -> list[str]:
-        return [EXECUTOR, *(f"{EXECUTOR}.{n}" for n in range(2, self.options.executors + 1))]
+        return list(executors_of(self.settings.engine.executors))
 
     async def _drain(self, tree: Tree) -> bool:
         """Ask until nothing is open, in doubt or unreported; bounded."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass
+from functools import cache
 from typing import Generic, TypeVar
 
 from core.ledger import most_taken
@@ -143,10 +144,18 @@ def check(
 
 def _passed(name: str, answer: str | None, cap: str | None) -> CheckResult:
     if answer is NOT_CONFIGURED:
-        return CheckResult(check=name, outcome=CheckOutcome.NOT_CONFIGURED)
+        return _plain(name, CheckOutcome.NOT_CONFIGURED)
     if cap is not None:
         return CheckResult(check=name, outcome=CheckOutcome.CAPPED, text=cap)
-    return CheckResult(check=name, outcome=CheckOutcome.PASSED, text=answer or "")
+    if answer:
+        return CheckResult(check=name, outcome=CheckOutcome.PASSED, text=answer)
+    return _plain(name, CheckOutcome.PASSED)
+
+
+@cache
+def _plain(name: str, outcome: CheckOutcome) -> CheckResult:
+    """A row without a remark, made once: there are some twenty in every decision."""
+    return CheckResult(check=name, outcome=outcome)
 
 
 # The rows. Each returns None (passed), a text (passed, with a remark), `No`, `Cap` or `NOT_CONFIGURED`.

@@ -11,13 +11,23 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from core.claims import Held
 from core.flights import NEVER, not_before, refused, released_at, why_released
 from core.ledger import Accounts, booked, committed
 from core.machine import open_trade, step
 from core.trade import OrderState, Trade
 from messages.base import Command, Event, Message, body_of
 from messages.control import Halt, Resume
-from messages.leases import Booked, CapitalGranted, ClaimsGranted, CooldownsSet, Cooled, Flight
+from messages.leases import (
+    Booked,
+    CapitalGranted,
+    ClaimsGranted,
+    ClaimsReturned,
+    CooldownsSet,
+    Cooled,
+    Flight,
+    ReturnClaims,
+)
 from messages.orders import Named, OrderReport, Submit
 from messages.trades import CursorMoved, Opened, Quoted, Rehearsed, Restarted, Woke
 from messages.units import Money, Nanos, Outcome, Quantity
@@ -58,7 +68,7 @@ class Desk:
         self.by_venue_order: dict[tuple[str, str], str] = {}
         self.halted = ""
         """Who stopped opening and why; lasts over restarts until a person lifts it."""
-        self.claims: set[str] = set()
+        self.claims = Held()
         self.granted: dict[str, int] = {}
         self.accounts = Accounts()
         self.committed: dict[str, dict[str, Money]] = {}
@@ -68,10 +78,13 @@ class Desk:
         self.holders: dict[Key, list[str]] = {}
         """Mostly one; more where a trade that was over fell open again while another one held its market."""
         self.released: dict[Key, Nanos] = {}
+        self.rested: dict[str, Nanos] = {}
+        """By event group: when the last of its markets may be touched again."""
         self.cool: dict[Key, Nanos] = {}
         self.refusals: dict[Key, int] = {}
         self.cursors: dict[str, str] = {}
         self._digests: dict[str, bytes] = {}
+        self._last: tuple[Event, Trade, tuple[Trade, tuple[Command, ...]]] | None = None
 
     # The fold
 
@@ -97,9 +110,8 @@ class Desk:
                 self._step(applied, seq, self._trade_of(event.order), event, event.at)
             case CapitalGranted():
                 self.granted[event.venue] = max(self.granted.get(event.venue, 0), event.total)
-            case ClaimsGranted():
-                self.claims.update(event.groups)
-                self.claims.difference_update(event.refused)
+            case ClaimsGranted() | ReturnClaims() | ClaimsReturned():
+                self.claims.fold(event)
             case CooldownsSet():
                 for venue, market, until in event.until:
                     self.cool[(venue, market)] = Nanos(max(self.cool.get((venue, market), 0), until))
@@ -121,21 +133,30 @@ class Desk:
                 trade = self._trade_of(event.order)
             case CapitalGranted():
                 return event.total > self.granted.get(event.venue, 0)
-            case ClaimsGranted():
-                return not self.claims.issuperset(event.groups) or not self.claims.isdisjoint(event.refused)
+            case ClaimsGranted() | ReturnClaims():
+                return self.claims.changes(event)
+            case ClaimsReturned():
+                # a trade may have fallen open again since this was decided
+                return self.claims.changes(event) and all(self.quiet(group, event.at) for group, _ in event.claims)
             case CooldownsSet():
                 return any(until > self.cool.get((venue, market), 0) for venue, market, until in event.until)
             case _:
                 return True
         if trade is None:
             return False
-        after, commands = step(trade, event)
+        after, commands = self._stepped(trade, event)
         return after is not trade or bool(commands)
+
+    def _stepped(self, trade: Trade, event: Event) -> tuple[Trade, tuple[Command, ...]]:
+        """What follows from the event; worked out once where `changes` was asked before `apply`."""
+        if self._last is None or self._last[0] is not event or self._last[1] is not trade:
+            self._last = event, trade, step(trade, event)
+        return self._last[2]
 
     def _step(self, applied: Applied, seq: int, trade: Trade | None, event: Event, at: Nanos) -> None:
         if trade is None:
             return
-        after, commands = step(trade, event)
+        after, commands = self._stepped(trade, event)
         applied.commands += commands
         if after is not trade:
             self._moved(applied, seq, trade, after, at)
@@ -188,7 +209,7 @@ class Desk:
             venue, market = key
             self._hold(key, after.trade, holds=now in (0, NEVER))
             if now not in (0, NEVER):
-                self.released[key] = Nanos(max(self.released.get(key, 0), now))
+                self._release(key, after.opened.opportunity.group, now)
                 self._cool(applied, seq, key, after, at)
             applied.flights.append(
                 Flight(
@@ -211,11 +232,15 @@ class Desk:
         if holders:
             self.holders[key], self.flights[key] = holders, holders[0]
 
+    def _release(self, key: Key, group: str, until: Nanos) -> None:
+        self.released[key] = Nanos(max(until, self.released.get(key, 0)))
+        self.rested[group] = Nanos(max(until, self.rested.get(group, 0)))
+
     def _rehearse(self, applied: Applied, seq: int, event: Rehearsed) -> None:
         until = Nanos(event.at + event.release_after)
         for leg in event.opportunity.legs:
             key = (leg.venue, leg.market)
-            self.released[key] = Nanos(max(until, self.released.get(key, 0)))
+            self._release(key, event.opportunity.group, until)
             applied.flights.append(
                 Flight(
                     seq=seq,
@@ -265,6 +290,16 @@ class Desk:
             return "just ended"
         return None
 
+    def quiet(self, group: str, now: Nanos) -> bool:
+        """Nothing of this event group is in flight here: every trade in it is final and no market of it waits for release.
+
+        Never so again where a trade of it was handed to a person. Looks at all open trades: ask only where it matters.
+        """
+        if now < self.rested.get(group, 0):
+            return False
+        holding = (self.trades[name] for names in self.holders.values() for name in names)
+        return not any(trade.opened.opportunity.group == group for trade in (*self.open.values(), *holding))
+
     def not_before(self, key: Key) -> Nanos:
         return self.cool.get(key, Nanos(0))
 
@@ -292,7 +327,9 @@ class Desk:
         for part in (
             self.number,
             self.halted,
-            sorted(self.claims),
+            sorted(self.claims.terms.items()),
+            sorted(self.claims.asked_back.items()),
+            sorted(self.claims.returned.items()),
             sorted(self.granted.items()),
             sorted(self.accounts.cash.items()),
             sorted(self.accounts.fees.items()),

@@ -112,7 +112,7 @@ def _rested(trade: Trade, state: OrderState, event: Rested) -> Trade:
         return trade
     ask = _later(trade, state.model_copy(update={"asked": 0}), event.at)
     if state.order.expires_at:
-        ask = Nanos(min(ask, max(state.order.expires_at, event.at + trade.bounds.ask_first)))
+        ask = Nanos(min(ask, max(_expiry(trade, state), event.at + trade.bounds.ask_first)))
     return _put(
         trade,
         state,
@@ -256,11 +256,11 @@ def _woke(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
         if at < state.ask_after or (state.proven and state.settled):
             continue
         changes: dict[str, Any] = {"asked": state.asked + 1, "ask_after": _later(trade, state, at)}
-        if state.phase is Phase.RESTING and at < state.order.expires_at <= changes["ask_after"]:
-            changes = {"asked": 0, "ask_after": state.order.expires_at}  # its cancel must not wait for a slow poll
+        if state.phase is Phase.RESTING and at < _expiry(trade, state) <= changes["ask_after"]:
+            changes = {"asked": 0, "ask_after": _expiry(trade, state)}  # its cancel must not wait for a slow poll
         if state.proven:
             commands.append(FetchFills(order=state.order))
-        elif state.phase is Phase.RESTING and state.order.expires_at and at >= state.order.expires_at:
+        elif state.phase is Phase.RESTING and state.order.expires_at and at >= _expiry(trade, state):
             commands.append(Cancel(order=state.order))
         else:
             if state.phase is Phase.SENT:  # no answer at all came back to us: as good as lost
@@ -281,22 +281,42 @@ def _woke(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
 def _stuck(trade: Trade, at: Nanos) -> OrderState | None:
     """An order that has gone without proof for too long, be it in doubt or resting beyond its time."""
     for state in trade.orders:
-        since = max(state.posted_at, state.doubted_at, state.order.expires_at)
+        since = max(state.posted_at, state.doubted_at, _expiry(trade, state))
         if not state.proven and at - since > trade.terms[state.order.leg].late_arrival + trade.bounds.deadline:
             return state
     return None
 
 
 def _restarted(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
+    """A new incarnation, whose clock need not agree with the last one's: whatever is still to come counts from now.
+
+    An order may have left at the predecessor's last instant, so it can arrive for its whole time from here.
+    """
     commands: list[Command] = []
     for state in trade.orders:
         if state.proven:
+            trade = _put(trade, state, ask_after=Nanos(min(state.ask_after, _first(trade, at))))
             continue
         trade = _mishap(trade, Trouble.RESTART, state.order.leg, at)
-        trade = _put(trade, state, phase=Phase.DOUBT, doubted_at=at, asked=0, ask_after=_first(trade, at))
+        left = Nanos(at - trade.bounds.send_window)
+        trade = _put(
+            trade, state, phase=Phase.DOUBT, posted_at=left, doubted_at=at, asked=0, ask_after=_first(trade, at)
+        )
         commands.append(LookUp(order=state.order))
-    trade = trade.model_copy(update={"quotes_asked_at": Nanos(0)}) if trade.quotes_asked_at else trade
+    changes: dict[str, Any] = {
+        "quotes_asked_at": Nanos(0),
+        "next_rung_at": Nanos(min(trade.next_rung_at, at + 2 * trade.bounds.pause)),
+    }
+    if _out_of_balance(trade):
+        span = trade.spans[-1]
+        span = span.model_copy(update={"proved_at": min(span.proved_at, at), "able_at": min(span.able_at, at)})
+        changes["spans"] = (*trade.spans[:-1], span)
+    if any(getattr(trade, name) != value for name, value in changes.items()):
+        trade = trade.model_copy(update=changes)
     trade, more = _settle(_resume(trade, at), at)
+    if trade.escalated:
+        # the predecessor may have died before it told anybody
+        more = (*more, Escalate(trade=trade.trade, text=trade.escalation))
     return trade, tuple(commands) + more
 
 
@@ -397,6 +417,11 @@ def _later(trade: Trade, state: OrderState, at: Nanos) -> Nanos:
 def _fence(trade: Trade, state: OrderState) -> Nanos:
     """After it nothing of the order can arrive: it may have left as late as its window allowed."""
     return Nanos(state.posted_at + trade.bounds.send_window + trade.terms[state.order.leg].late_arrival)
+
+
+def _expiry(trade: Trade, state: OrderState) -> Nanos:
+    """When a resting order is cancelled: `expires_at`, and after a restart no later than it may rest from there on."""
+    return Nanos(min(state.order.expires_at, state.posted_at + trade.bounds.rest))
 
 
 def _doubted(state: OrderState, at: Nanos) -> dict[str, Any]:

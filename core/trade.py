@@ -60,8 +60,12 @@ class OrderState(Message):
 
     @property
     def matched(self) -> Quantity:
-        reversed_ = sum(fill.quantity for fill in self.fills if fill.settlement is Settlement.REVERSED)
-        return Quantity(max(self.reported, self.itemised) - reversed_)
+        itemised = reversed_ = 0
+        for fill in self.fills:
+            itemised += fill.quantity
+            if fill.settlement is Settlement.REVERSED:
+                reversed_ += fill.quantity
+        return Quantity(max(self.reported, itemised) - reversed_)
 
     @property
     def confirmed(self) -> Quantity:
@@ -140,15 +144,15 @@ class Trade(Message):
         return self.opened.bounds
 
     def net(self, leg: int) -> Quantity:
-        total = 0
-        for state in self.orders:
-            if state.order.leg == leg:
-                total += state.matched if state.order.side is Side.BUY else -state.matched
-        return Quantity(total)
+        return self.nets[leg]
 
     @property
     def nets(self) -> tuple[Quantity, ...]:
-        return tuple(self.net(leg) for leg in range(len(self.terms)))
+        totals = [0] * len(self.opened.terms)
+        for state in self.orders:
+            order, matched = state.order, state.matched
+            totals[order.leg] += matched if order.side is Side.BUY else -matched
+        return tuple(Quantity(total) for total in totals)
 
     @property
     def hedged(self) -> Quantity:
@@ -168,8 +172,8 @@ class Trade(Message):
     @property
     def balanced(self) -> bool:
         """No leg has a whole lot more than another. What is left below a lot is dust."""
-        lot = max(term.lot for term in self.terms)
-        return all(quantity < lot for quantity in self.excess)
+        nets = self.nets
+        return max(nets) - min(nets) < max(term.lot for term in self.terms)
 
     @property
     def dust(self) -> Quantity:

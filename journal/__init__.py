@@ -13,7 +13,7 @@ from journal.errors import (
     JournalMissing,
     JournalVersion,
 )
-from journal.forgetful import ForgetfulJournal
+from journal.forgetful import ForgetfulJournal, stores
 from journal.port import Entry, Journal, Level, Record
 from journal.reading import Verdict, list_journals, read_journal, verify
 from journal.sqlite import SqliteJournal, open_journal
@@ -36,5 +36,6 @@ __all__ = [
     "list_journals",
     "open_journal",
     "read_journal",
+    "stores",
     "verify",
 ]

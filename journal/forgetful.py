@@ -32,6 +32,29 @@ class _Disk:
         self.ends.clear()
 
 
+class Store:
+    """The disks of one simulated engine, by the name of their writer."""
+
+    def __init__(self, genesis: str = "00000000") -> None:
+        self.genesis = genesis
+        self.journals: dict[str, ForgetfulJournal] = {}
+        """Of each writer the latest incarnation's."""
+
+    def open(self, name: str, level: Level) -> ForgetfulJournal:
+        """The next incarnation's journal on what its disk still holds."""
+        before = self.journals.get(name)
+        now = self._begun(name, level) if before is None else before.reopen(level)
+        self.journals[name] = now
+        return now
+
+    def _begun(self, name: str, level: Level) -> ForgetfulJournal:
+        return ForgetfulJournal(name, genesis=self.genesis, level=level)
+
+
+stores: dict[str, Store] = {}
+"""By the name that `actors.shell.Place.store` gives; whoever puts one in takes it out again."""
+
+
 class ForgetfulJournal:
     """Same face and same promises as the real one, without its disk."""
 
@@ -111,7 +134,7 @@ class ForgetfulJournal:
 
     def reopen(self, level: Level | None = None) -> ForgetfulJournal:
         """The next incarnation on what the disk still holds; this one is fenced from here on."""
-        return ForgetfulJournal(self.name, level=level or self.level, disk=self._disk)
+        return type(self)(self.name, level=level or self.level, disk=self._disk)
 
     def _must_be_sound(self) -> None:
         if self._failure is not None:

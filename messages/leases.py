@@ -6,6 +6,8 @@ claims) never comes back by time: only by the holder's report, or after a succes
 
 from __future__ import annotations
 
+from pydantic import model_validator
+
 from messages.base import Command, Event, Message
 from messages.markets import Market
 from messages.reasons import Reason
@@ -31,19 +33,67 @@ class CapitalGranted(Event):
     total: Money
 
 
+Claim = tuple[str, int]
+"""An event group and a term: the registry raises the term of a group with every grant to another holder."""
+
+
 class WantClaims(Command):
+    """Ask for groups, stating what was given back (so that a lost word of it is harmless)."""
+
     holder: str
     epoch: int
     groups: tuple[str, ...]
+    returned: tuple[Claim, ...] = ()
+    """Of each group that this holder once gave back and has not been granted again: the last term it gave back."""
 
 
 class ClaimsGranted(Event):
-    """Custody: this holder alone may trade these event groups."""
+    """Custody: this holder alone may trade these event groups, until it gives them back at this term or a later one."""
 
     owner_epoch: int
     holder: str
     groups: tuple[str, ...]
+    terms: tuple[int, ...] = ()
+    """One for each group; where there are none, each is the first."""
     refused: tuple[str, ...] = ()
+    """Somebody else's. It takes nothing away: only the holder's own word does."""
+
+    @model_validator(mode="after")
+    def _as_many(self) -> ClaimsGranted:
+        if self.terms and len(self.terms) != len(self.groups):
+            raise ValueError(f"{len(self.groups)} groups with {len(self.terms)} terms")
+        return self
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(zip(self.groups, self.terms or (1,) * len(self.groups), strict=True))
+
+
+class MoveClaims(Command):
+    """A person wants these groups traded by another executor. Their holder sees its trades through first."""
+
+    groups: tuple[str, ...]
+    to: str
+    by: str
+    why: str
+    at: Nanos
+    """When it was said. Of two for one group the later stands, so that a late copy of an older one changes nothing."""
+
+
+class ReturnClaims(Command):
+    """Open nothing more in these groups, and give each back as soon as nothing of it is in flight."""
+
+    owner_epoch: int
+    holder: str
+    claims: tuple[Claim, ...]
+
+
+class ClaimsReturned(Event):
+    """The holder's word: it has given these back, and no grant up to these terms is good any more."""
+
+    holder: str
+    claims: tuple[Claim, ...]
+    at: Nanos
 
 
 class WantKeys(Command):

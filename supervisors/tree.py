@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from core.claims import EXECUTOR, executors_of
 from supervisors.restarts import Kind, Strategy
 
 ROOT = "supervisor.root"
@@ -99,9 +100,9 @@ def expand(tree: Node, venues: Sequence[str], executors: int = 1) -> Node:
         elif "{venue}" in child.name:
             for venue in venues:
                 yield replace(child, name=child.name.replace("{venue}", venue))
-        elif child.name == "executor":
-            for shard in range(1, executors + 1):
-                yield replace(child, name="executor" if shard == 1 else f"executor.{shard}")
+        elif child.name == EXECUTOR:
+            for name in executors_of(executors):
+                yield replace(child, name=name)
         else:
             yield child
 

@@ -17,7 +17,10 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).resolve().parent.parent
-ROOMS = ("messages", "core", "journal", "venues", "configs", "actors", "supervisors", "console", "benchmarks")
+ROOMS = (
+    *("messages", "core", "journal", "venues", "configs", "actors", "simulation", "supervisors", "console"),
+    "benchmarks",
+)
 
 MAY_IMPORT = {
     "messages": set(),
@@ -26,12 +29,25 @@ MAY_IMPORT = {
     "venues": {"messages", "core.units", "core.fees"},
     "configs": {"messages"},
     "actors": {"messages", "core", "journal", "venues", "configs"},
+    "simulation": {"messages", "core", "journal", "venues", "configs", "actors"},
     "supervisors": {"messages", "core", "journal", "venues", "configs", "actors"},
-    "console": {"messages", "core", "journal", "venues", "configs", "actors", "supervisors"},
-    "benchmarks": {"messages", "core", "journal", "venues", "configs", "actors", "supervisors", "console"},
+    "console": {"messages", "core", "journal", "venues", "configs", "actors", "simulation", "supervisors"},
+    "benchmarks": {
+        "messages",
+        "core",
+        "journal",
+        "venues",
+        "configs",
+        "actors",
+        "simulation",
+        "supervisors",
+        "console",
+    },
     "run": {"console"},
 }
-"""run → console → supervisors → actors → {core, journal, venues} → messages; configs is read by the shells only."""
+"""run → console → supervisors → actors → {core, journal, venues} → messages; configs is read by the shells only.
+simulation → actors: it supervises by itself, in virtual time.
+"""
 
 WHY_NOT = {
     "configs": "settings are read by the shells: take the value as an argument, and read it in actors/",
@@ -163,6 +179,11 @@ def test_every_import_stands_in_its_room() -> None:
         ("actors/executor.py", "import ray", "actors/runtime.py"),
         ("actors/executor.py", "import aiohttp", "belong in venues/"),
         ("actors/executor.py", "from console.cli import main", "belongs in console/"),
+        ("actors/executor.py", "from simulation.world import World", "belongs in console/"),
+        ("simulation/world.py", "from supervisors.tree import TREE", "belongs in console/"),
+        ("simulation/batch.py", "import ray", "actors/runtime.py"),
+        ("simulation/disk.py", "import sqlite3", "belongs in journal/"),
+        ("simulation/wire.py", "import aiohttp", "belong in venues/"),
         ("run.py", "from actors.runtime import start", "belongs in console/"),
     ],
 )

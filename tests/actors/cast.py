@@ -228,6 +228,7 @@ class House:
     """One run directory with its venues and its clock; executors live in it one after the other."""
 
     directory: Path
+    name: str = "executor"
     clock: HandClock = field(default_factory=lambda: HandClock(START))
     outbox: Outbox = field(default_factory=lambda: Outbox("position_book", "in_flight", "cooldowns", "key_pool.kalshi",
                                                           "key_pool.polymarket", "recorder"))  # fmt: skip
@@ -241,7 +242,7 @@ class House:
     @asynccontextmanager
     async def life(self) -> AsyncIterator[Executor]:
         """One incarnation, from its start to an orderly stop."""
-        here = Place("executor", 1, self.directory, chosen(self.directory, **self.changes).model_dump_json())
+        here = Place(self.name, 1, self.directory, chosen(self.directory, **self.changes).model_dump_json())
         adapters = {name: {f"{name}-{n}": venue for n in (1, 2)} for name, venue in
                     (("kalshi", self.kalshi), ("polymarket", self.polymarket))}  # fmt: skip
         executor = Executor(here)
@@ -253,12 +254,14 @@ class House:
         finally:
             await executor.stop()
 
-    async def supply(self, executor: Executor, *, metadata: bool = True, orders: int = 20) -> None:
+    async def supply(self, executor: Executor, *, metadata: bool = True, orders: int = 20, claims: bool = True) -> None:
         """Everything that an executor waits for before it may trade, but books."""
         now = self.clock.now()
-        grants: list[Message] = [ClaimsGranted(owner_epoch=1, holder="executor", groups=("g",))]
+        grants: list[Message] = []
+        if claims:
+            grants.append(ClaimsGranted(owner_epoch=1, holder=self.name, groups=("g",)))
         for venue in ("kalshi", "polymarket"):
-            grants.append(CapitalGranted(owner_epoch=1, holder="executor", venue=venue, total=Money(100 * DOLLAR)))
+            grants.append(CapitalGranted(owner_epoch=1, holder=self.name, venue=venue, total=Money(100 * DOLLAR)))
             grants.append(VenueSeen(venue=venue, mode=VenueMode.OPEN, reachable=True, at=now))
             grants.append(leased(venue, orders))
         if metadata:
@@ -274,7 +277,7 @@ class House:
         executor._books([book(WET, no_asks=lots((no, 10)), seen_at=now, sequence=now)])
 
     def journal(self) -> list[Message]:
-        return [parse(entry.kind, entry.body) for entry in read_journal(self.directory / "journal", "executor")]
+        return [parse(entry.kind, entry.body) for entry in read_journal(self.directory / "journal", self.name)]
 
     def remembered(self, kind: type[M]) -> list[M]:
         return [message for message in self.journal() if isinstance(message, kind)]

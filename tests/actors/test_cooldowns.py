@@ -18,8 +18,8 @@ def cooled(seq: int, until_s: int, market: str = "M", *, rejected: bool = False)
     return Cooled(seq=seq, venue="kalshi", market=market, not_before=until, rejected=rejected, at=START)
 
 
-def report(*entries: Cooled, after: int = 0) -> Reported:
-    return Reported(source="executor", epoch=1, after=after, upto=entries[-1].seq, cooled=entries)
+def report(*entries: Cooled, after: int = 0, source: str = "executor") -> Reported:
+    return Reported(source=source, epoch=1, after=after, upto=entries[-1].seq, cooled=entries)
 
 
 def told(outbox: Outbox, to: str = "executor*") -> list[dict[str, int]]:
@@ -85,3 +85,34 @@ async def test_a_report_that_was_not_journaled_is_not_acknowledged(tmp_path: Pat
         assert owner.snapshot()["cooling"] == [
             {"venue": "kalshi", "market": "M", "until": START + 40 * SECOND, "rejected": 2}
         ]
+
+
+async def test_what_one_executor_learnt_is_told_to_the_others_and_not_back(tmp_path: Path) -> None:
+    outbox = Outbox("executor", "executor.2", "executor.3")
+    async with on_stage(CooldownOwner(place("cooldowns", tmp_path)), outbox) as owner:
+        for name in ("executor", "executor.2"):
+            owner.introduced(up(name))
+        outbox.told.clear()
+        entries = (cooled(1, 30), cooled(2, 10), cooled(3, 0, "N"))
+        await say(owner, report(*entries))
+        assert told(outbox, "executor.2") == [{"M": 30}], "the latest, and only where it still binds"
+        assert told(outbox, "executor") == []
+        assert told(outbox, "executor.3") == [], "it is not up, and hears it when it is"
+        await say(owner, report(*entries))
+        assert len(told(outbox, "executor.2")) == 1, "a report that repeats is no news"
+        await say(owner, report(cooled(1, 20), source="executor.2"), sender="executor.2")
+        assert told(outbox, "executor") == [{"M": 30}]
+        owner.introduced(up("executor.3"))
+        assert told(outbox, "executor.3") == [{"M": 30}]
+
+
+async def test_a_cool_down_that_was_journaled_and_not_told_is_told_by_the_successor(tmp_path: Path) -> None:
+    here, outbox = place("cooldowns", tmp_path), Outbox("executor", "executor.2")
+    async with on_stage(CooldownOwner(here), outbox) as owner:
+        owner.introduced(up("executor.2"))
+        with dies_at("before-reply"):
+            await say(owner, report(cooled(1, 30)))
+        assert told(outbox, "executor.2") == [{}]
+    async with on_stage(CooldownOwner(here), outbox) as owner:
+        owner.introduced(up("executor.2"))
+        assert told(outbox, "executor.2")[-1] == {"M": 30}

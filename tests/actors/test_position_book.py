@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from actors.position_book import PositionBook
+from core.claims import executors_of
 from core.ledger import Unbalanced
 from messages.leases import Acknowledged, Booked, CapitalGranted, Reported, WantCapital
 from messages.units import CONTRACT, DOLLAR, Money, Nanos, Outcome, Quantity
@@ -61,6 +62,20 @@ async def test_all_grants_together_never_exceed_the_capital(tmp_path: Path) -> N
         assert [name for name, _ in outbox.told] == ["executor", "executor.2", "executor.2", "executor"]
         shown = book.snapshot()
         assert shown["free"] == {"kalshi": 0, "polymarket": 0}
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+async def test_equal_shares_are_all_granted_and_what_does_not_divide_stays_here(tmp_path: Path, count: int) -> None:
+    names = executors_of(count)
+    outbox = Outbox(*names)
+    share = Money(100 * DOLLAR // count)
+    async with on_stage(PositionBook(place("position_book", tmp_path)), outbox) as book:
+        for name in names:
+            await say(book, want(holder=name).model_copy(update={"wanted": share}), sender=name)
+        assert [(grant.holder, grant.total) for grant in outbox.of(CapitalGranted)] == [(name, share) for name in names]
+        free = book.snapshot()["free"]
+        assert isinstance(free, dict)
+        assert 0 <= free["kalshi"] < count
 
 
 async def test_a_request_that_did_not_get_its_reply_gets_the_same_total(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ def test_every_option_reaches_the_session(config: Path, session: FakeSession, tm
         Kill("executor.2", point="between-legs#3"),
         Kill("key_pool.kalshi", after=Nanos(0)),
     )
-    assert (asked.executors, asked.as_json) == (2, True)
+    assert (asked.settings.engine.executors, asked.as_json) == (2, True)
     assert [pair.pair for pair in asked.pairs] == ["rain"]
     assert [pair.pair for pair in asked.set_aside] == ["snow"]
     assert set(asked.listings) >= {("kalshi", "RAIN"), ("kalshi", "SNOW")}

@@ -298,7 +298,8 @@ def test_a_restart_of_what_is_over_changes_nothing() -> None:
     """)
 
 
-def test_a_restart_after_an_escalation_sends_nothing_new() -> None:
+def test_a_restart_after_an_escalation_sends_nothing_new_and_tells_the_person_again() -> None:
+    """The predecessor may have died between writing it down and saying it."""
     story("""
         given  loss_budget $0.01, deadline 1s
         0s     opened 10               | submit a, submit b
@@ -306,9 +307,44 @@ def test_a_restart_after_an_escalation_sends_nothing_new() -> None:
         0.03s  filled a 10 confirmed   |
         0.05s  ended b 0               | ask quotes
         1.2s   quoted a 30/50 b 43/90  | escalate
-        2s     restarted               |
+        2s     restarted               | escalate
         3s     woke                    |
         => escalated
+    """)
+
+
+# The successor's clock
+
+
+def test_a_clock_that_was_set_forward_ends_no_doubt_early() -> None:
+    """An hour passed on the wall and a tenth of a second in truth: the request can still arrive."""
+    story("""
+        given  b.late_arrival 5s, reposts_max 1
+        0s        opened 10                | submit a, submit b
+        0.03s     ended a 10               |
+        0.03s     filled a 10 confirmed    |
+        3600s     restarted                | look up b
+        3600.1s   absent b                 | repost b
+        3604.9s   absent b                 |
+        => open, b in doubt
+    """)
+
+
+def test_a_clock_that_was_set_back_keeps_nobody_waiting() -> None:
+    """The pause, the next look-up and the deadline of the predecessor lie an hour ahead; nobody waits for them."""
+    story("""
+        3600s     opened 10                | submit a, submit b
+        3600.03s  ended a 10               |
+        3600.03s  filled a 10 confirmed    |
+        3600.05s  ended b 0                | ask quotes
+        3600.07s  quoted a 48/50 b 43/60   | submit a.unwind sell 10
+        3600.09s  ended a.unwind 0         |
+        0s        restarted                |
+        0.3s      woke                     | ask quotes
+        0.32s     quoted a 48/50 b 43/60   | submit a.unwind2 sell 10
+        0.4s      ended a.unwind2 10       |
+        0.4s      filled a.unwind2 10 confirmed |
+        => flat
     """)
 
 

@@ -243,7 +243,7 @@ class Walk:
                 case AskQuotes(trade=trade):
                     self.quote(self.desk.trades[trade])
                 case Escalate(trade=trade):
-                    assert trade not in self.escalated, "escalated twice"
+                    assert trade not in self.escalated or isinstance(cause, Restarted), "escalated twice"
                     self.escalated.append(trade)
 
     def check(self, order: Order, cause: Message) -> None:

@@ -1,0 +1,331 @@
+"""What one scenario is about: how many executors and markets, how much capital, what will cross and when, what may strike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from configs.settings import Settings
+from messages.control import Halt, Resume
+from messages.leases import MoveClaims
+from messages.markets import Pair, PairedMarket, VenueMode
+from messages.opportunities import Opportunity, OpportunityKind, PlannedLeg
+from messages.units import CONTRACT, DOLLAR, MILLISECOND, ONE_DOLLAR, SECOND, Money, Nanos, Outcome, Price, Quantity
+from core.fees import worst_fee
+from core.units import cost_of
+from simulation.chance import Chance, Fault
+from simulation.exchange import Listing
+
+if TYPE_CHECKING:
+    from simulation.world import Trader, World
+
+VENUES = ("kalshi", "polymarket")
+
+TOGETHER = 0.4
+"""How likely all pairs are one event group."""
+RUNGS_OF_THE_GENTLE = 40
+"""Where every fault leaves a way out, nobody may give up for want of attempts or money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Choices for a scenario; one is drawn of each."""
+
+    executors: tuple[int, ...]
+    pairs: tuple[int, ...]
+    crossings: tuple[int, ...]
+    """Instants at which one or two pairs cross, or a basket is offered."""
+    faults_ms: tuple[int, ...]
+
+
+SIZES = (
+    Size(executors=(1, 1, 1, 2), pairs=(1, 2), crossings=(1, 2), faults_ms=(900, 1_500)),
+    Size(executors=(1, 2), pairs=(1, 2, 3), crossings=(2, 3, 4), faults_ms=(1_500, 3_000)),
+    Size(executors=(1, 2), pairs=(2, 3, 4), crossings=(4, 5, 7), faults_ms=(3_000, 5_000)),
+)
+SHARES = (60, 30, 10)
+"""Most bugs show in a small scenario, and those are quick; some need many trades at once."""
+
+
+@lru_cache(maxsize=64)
+def _settings(executors: int, power: bool, dollars: int, open_most: int, rungs: int) -> str:
+    """A whole configuration with everything that takes its time made short."""
+    venue = {
+        "capital_dollars": str(dollars),
+        "request_timeout_ms": 300,
+        "late_arrival_ms": 2_000,
+        "orders_per_second": 20,
+    }
+    settings = Settings.model_validate(
+        {
+            "venues": {name: {**venue, "dialect": name, "keys": [{"name": f"{name}-{n}"} for n in (1, 2)]} for name in VENUES},
+            "engine": {
+                "executors": executors,
+                "durability": "power" if power else "process",
+                "sweep_ms": 100,
+                "errands_ms": 200,
+                "lag_every_ms": 1_000,
+                "follow_ms": 3_000,
+                "hash_ms": 5_000,
+                "loop_lag_most_ms": 100_000,
+                "fees_age_most_s": 3_600,
+            },
+            "risk": {
+                "contracts_most": 20,
+                "open_trades_most": open_most,
+                "cool_down_ms": 300,
+                "release_after_ms": 200,
+                "min_profit_cents": "0.5",
+                "reject_storm": 3,
+                "pause_s": 2,
+            },
+            "recovery": {
+                "send_window_ms": 500,
+                "ask_most_ms": 1_000,
+                "settle_wait_ms": 1_500,
+                "deadline_s": 20,
+                "aggressive_most": rungs,
+                "resting_most": 4 if rungs == RUNGS_OF_THE_GENTLE else 2,
+                "loss_most_dollars": "10000" if rungs == RUNGS_OF_THE_GENTLE else "20",
+                "reposts_most": 2,
+            },
+        }
+    )
+    return settings.model_dump_json()
+
+
+@dataclass(slots=True)
+class Scene:
+    chance: Chance
+    executors: int
+    pairs: tuple[Pair, ...]
+    settings: str
+    power: bool
+    """Every journal is on disk before anything is sent, so that a power cut takes nothing."""
+    deposit: Money
+    crossings: int
+    faults_for: Nanos
+    encoded: bool
+    """Messages travel as bytes, as between real processes; otherwise as they are, which is quicker."""
+
+    replayed: bool
+    """At the end the whole journal is folded again; at each restart it is in any case."""
+
+    @classmethod
+    def drawn(cls, chance: Chance) -> Scene:
+        draw = chance.stream("scene")
+        size = draw.choices(SIZES, SHARES)[0]
+        executors = draw.choice(size.executors)
+        power = draw.random() < 0.5
+        tight = draw.random() < 0.25
+        dollars = draw.choice((15, 30)) if tight else 500
+        rungs = RUNGS_OF_THE_GENTLE if chance.gentle else draw.choice((1, 1, 2, 5))
+        return cls(
+            chance=chance,
+            executors=executors,
+            pairs=tuple(_pairs(draw.choice(size.pairs), 1 if draw.random() < TOGETHER else 4)),
+            settings=_settings(executors, power, dollars, draw.choice((1, 3, 8)), rungs),
+            power=power,
+            deposit=Money(2_000 * DOLLAR),
+            crossings=draw.choice(size.crossings),
+            faults_for=Nanos(draw.choice(size.faults_ms) * MILLISECOND),
+            encoded=draw.random() < 0.06,
+            replayed=draw.random() < 0.3,
+        )
+
+    def listings(self, venue: str) -> Iterator[Listing]:
+        draw = self.chance.stream(f"listings {venue}")
+        for pair in self.pairs:
+            for paired in pair.markets:
+                if paired.venue == venue:
+                    yield Listing(paired.market, pair.group, draw.randint(30, 70), 1, draw.choice((5, 12, 40, 200)))
+
+    # What happens
+
+    def plan(self, world: World) -> None:
+        """Everything that is not an answer to something else, put on the timeline."""
+        draw, time = self.chance.stream("plan"), world.time
+        instants = sorted(draw.randint(150, self.faults_for // MILLISECOND - 300) for _ in range(self.crossings))
+        for instant in instants:
+            at = Nanos(time.start + instant * MILLISECOND)
+            if draw.random() < 0.2:
+                time.at(at, self._basket, world)
+            else:
+                for pair in draw.sample(self.pairs, min(len(self.pairs), draw.choice((1, 1, 2)))):
+                    time.at(at, self._cross, world, pair)
+            for happening in HAPPENINGS:
+                time.at(at + draw.randint(0, 700) * MILLISECOND, happening, self, world)
+
+    def _cross(self, world: World, pair: Pair) -> None:
+        """For a while the two venues disagree by more than all fees."""
+        draw = self.chance.stream("crossings")
+        names = {paired.venue: paired.market for paired in pair.markets}
+        one, other = (world.exchanges[venue].listings[names[venue]] for venue in VENUES)
+        fair = draw.randint(20, 70)
+        apart = draw.randint(5, 14) * draw.choice((1, -1))
+        one.fair, other.fair = fair, min(92, max(8, fair + apart))
+        keys = [(venue, names[venue]) for venue in VENUES]
+        world.refresh(metadata=False)
+        self._requote(world, keys)
+        world.time.after(self.chance.ms("crossings", 200, 1_500), self._converge, world, keys)
+
+    def _converge(self, world: World, keys: list[tuple[str, str]]) -> None:
+        one, other = (world.exchanges[venue].listings[market] for venue, market in keys)
+        other.fair = one.fair
+        self._requote(world, keys)
+
+    def _requote(self, world: World, keys: list[tuple[str, str]]) -> None:
+        for venue, market in keys:
+            world.exchanges[venue].listings[market].quote()
+        world.show(keys)
+
+    def _basket(self, world: World) -> None:
+        """Three legs or more that pay a dollar together, offered to whoever holds their group."""
+        world.refresh(metadata=False)
+        group = self.chance.pick("baskets", self.pairs).group
+        keys = [
+            (paired.venue, paired.market) for pair in self.pairs if pair.group == group for paired in pair.markets
+        ]
+        chosen = keys[: self.chance.pick("baskets", (3, 4))]
+        if len(chosen) < 3:
+            return
+        self._requote(world, chosen)
+        world.time.after(Nanos(25 * MILLISECOND), self._offer, world, chosen, group)
+
+    def _offer(self, world: World, keys: list[tuple[str, str]], group: str) -> None:
+        for name in world.names:
+            resident = world.residents[name]
+            if resident.up and not resident.process.dead and not resident.process.stopped:
+                world.events += 1
+                resident.process.run(self._offered, world, resident.shell, keys, group)
+
+    def _offered(self, world: World, trader: Trader, keys: list[tuple[str, str]], group: str) -> None:
+        quantity = Quantity(self.chance.pick("baskets", (5, 8, 12)) * CONTRACT)
+        legs = []
+        for venue, market in keys:
+            book, known = trader.scout.books.get((venue, market)), trader.scout.markets.get((venue, market))
+            if book is None or known is None or not book.yes_asks:
+                return
+            price = Price(book.yes_asks[0][0])
+            cost = cost_of(price, quantity)
+            legs.append(
+                PlannedLeg(
+                    venue=venue,
+                    market=market,
+                    outcome=Outcome.YES,
+                    limit=Price(min(9_900, price + 200)),
+                    quantity=quantity,
+                    cost=Money(cost // 10_000 * 10_000),
+                    fee=worst_fee(known.fees, price, quantity),
+                    best=price,
+                    book_sequence=book.sequence,
+                    book_age=Nanos(0),
+                    market_version=known.version,
+                    fee_version=known.fees.version,
+                )
+            )
+        payout = Price(len(legs) * ONE_DOLLAR)  # what it would pay does not matter here, that all of it is taken does
+        trader.offer(
+            Opportunity(
+                opportunity=f"basket-{world.events}",
+                kind=OpportunityKind.CROSS_VENUE,
+                pair="basket",
+                group=group,
+                seen_at=world.time.now,
+                quantity=quantity,
+                payout=payout,
+                legs=tuple(legs),
+            )
+        )
+
+
+def _pairs(many: int, groups: int) -> Iterator[Pair]:
+    for number in range(1, many + 1):
+        yield Pair(
+            pair=f"pair-{number}",
+            group=f"group-{1 + number % groups}",
+            title=f"pair {number}",
+            markets=(PairedMarket(venue="kalshi", market=f"K{number}"), PairedMarket(venue="polymarket", market=f"P{number}")),
+            approved_by="the simulation",
+            approved_at="2026-01-01",
+        )
+
+
+# What may strike around a crossing, each where its fault says so
+
+
+def _kill_executor(scene: Scene, world: World) -> None:
+    if scene.chance.hit(Fault.EXECUTOR_KILLED):
+        world.kill(scene.chance.pick("victims", world.names))
+
+
+def _kill_owner(scene: Scene, world: World) -> None:
+    from simulation.world import OWNERS
+
+    if scene.chance.hit(Fault.OWNER_KILLED):
+        world.kill(scene.chance.pick("victims", OWNERS))
+    if scene.chance.hit(Fault.SUPERVISOR_KILLED, 0.5):
+        for name in OWNERS:
+            world.kill(name)
+
+
+def _kill_all(scene: Scene, world: World) -> None:
+    engine = scene.chance.hit(Fault.ENGINE_KILLED, 0.5)
+    power = scene.power and scene.chance.hit(Fault.POWER_CUT, 0.5)
+    if engine or power:
+        for name in list(world.residents):
+            world.kill(name)
+
+
+def _stop(scene: Scene, world: World) -> None:
+    if scene.chance.hit(Fault.STOPPED):
+        world.stop_for(scene.chance.pick("victims", tuple(world.residents)), scene.chance.ms("stops", 100, 4_000))
+
+
+def _halt(scene: Scene, world: World) -> None:
+    if scene.chance.hit(Fault.HALTED, 0.5):
+        world.halted = True
+        world.tell_executors(Halt(by="operator", why="a drill"))
+        if scene.chance.stream("halts").random() < 0.5:
+            world.time.after(scene.chance.ms("halts", 200, 1_500), world.tell_executors, Resume(by="operator", why="over"))
+
+
+def _move(scene: Scene, world: World) -> None:
+    """A person sends a group elsewhere while something of it may be in flight; sometimes back again before it is there."""
+    if len(world.names) == 1 or not scene.chance.hit(Fault.CLAIM_MOVED):
+        return
+    group = scene.chance.pick("moves", scene.pairs).group
+    for name in scene.chance.stream("moves").sample(world.names, scene.chance.pick("moves", (1, 1, 2))):
+        move = MoveClaims(groups=(group,), to=name, by="operator", why="a drill", at=world.time.now)
+        world.hear(world.residents["in_flight"], "operator", move)
+
+
+def _market(scene: Scene, world: World) -> None:
+    hit, venue = scene.chance.hit, scene.chance.pick("venues", VENUES)
+    exchange = world.exchanges[venue]
+    market = scene.chance.pick("markets", tuple(exchange.listings))
+    if hit(Fault.FEE_CHANGED):
+        exchange.change_fee(market)
+    if hit(Fault.TICK_CHANGED):
+        exchange.change_tick(market)
+    if hit(Fault.MARKET_HALTED, 0.5):
+        exchange.halt(market, for_good=False)
+        world.time.after(scene.chance.ms("reopens", 300, 3_000), exchange.reopen, market)
+    if hit(Fault.MARKET_RESOLVED, 0.3):
+        exchange.halt(market, for_good=True)
+    if hit(Fault.MAINTENANCE, 0.5):
+        exchange.mode = VenueMode.PAUSED
+        world.time.after(scene.chance.ms("reopens", 300, 3_000), _reopened, world, venue)
+    if scene.chance.stream("metadata").random() < 0.7:
+        world.time.after(scene.chance.ms("metadata", 5, 300), world.refresh)
+
+
+def _reopened(world: World, venue: str) -> None:
+    world.exchanges[venue].mode = VenueMode.OPEN
+    world.refresh()
+
+
+HAPPENINGS: tuple[Callable[[Scene, World], None], ...] = (_kill_executor, _kill_owner, _kill_all, _stop, _halt, _move, _market)
