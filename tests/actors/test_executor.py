@@ -19,7 +19,7 @@ from journal.port import RECORDS_MAX
 from messages.base import Message
 from messages.books import Book
 from messages.control import Ask, Decided, Drain, Drained, Halt, PeerDown, PeerUp, Resume, Snapshot, Told, VenueSeen
-from messages.leases import Reported
+from messages.leases import MarketsSeen, Reported
 from messages.markets import VenueMode
 from messages.opportunities import Decision, Verdict
 from messages.orders import (
@@ -399,6 +399,32 @@ async def test_a_venue_of_which_nothing_is_heard_is_not_opened_at(house: House) 
         await executor.hear("feed", ahead)
         assert executor.scout.modes["polymarket"][2] == house.clock.now(), "no clock of another makes it young for ever"
         await until(lambda: not executor.scout.modes["kalshi"][1])
+
+
+@pytest.mark.parametrize(("ahead_s", "why"), [(0.05, ""), (3_600, "stale_book")])
+async def test_nothing_opens_on_books_whose_age_nobody_can_tell(house: House, ahead_s: float, why: str) -> None:
+    """The machine's clock was set back between the start of the feed and ours: its books look an hour younger than new."""
+    async with house.life() as executor:
+        await house.supply(executor)
+        at = int(house.clock.now() + ahead_s * SECOND)
+        executor._books([book(RAIN, yes_asks=lots((40, 10)), seen_at=at, sequence=1)])
+        executor._books([book(WET, no_asks=lots((45, 10)), seen_at=at, sequence=1)])
+        await settle()
+        assert bool(house.kalshi.sent) is not bool(why)
+        assert all(executor.scout.books[key].fresh is not bool(why) for key in (RAIN, WET))
+
+
+async def test_fees_that_were_verified_in_the_future_are_not_verified(house: House) -> None:
+    async with house.life() as executor:
+        await house.supply(executor)
+        told = executor.scout.markets[RAIN]
+        ahead = Nanos(house.clock.now() + 3_600 * SECOND)
+        later = told.model_copy(update={"fees": told.fees.model_copy(update={"verified_at": ahead})})
+        await executor.hear("feed.kalshi", MarketsSeen(venue="kalshi", markets=(later,), at=ahead))
+        house.cross(executor)
+        await settle()
+        assert [str(one.reason) for one in decided(house, executor)] == ["fees_unverified"]
+        assert house.kalshi.sent == []
 
 
 async def test_a_halt_comes_before_the_books_that_came_with_it_and_lasts(house: House) -> None:
