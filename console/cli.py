@@ -43,6 +43,12 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the configuration without starting anything.", rich_markup_mode=None)
 app.add_typer(config_app, name="config")
+venues_app = typer.Typer(
+    help="The simulated venues alone, for any bot: real sockets, throw-away credentials, until Ctrl-C.",
+    rich_markup_mode=None,
+    invoke_without_command=True,
+)
+app.add_typer(venues_app, name="venues")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -92,6 +98,15 @@ def _durability(text: str) -> str:
 def _cores() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def _port(text: str, venues: Sequence[str]) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if name not in venues:
+        raise typer.BadParameter(f"{text!r}: the venues are {', '.join(venues)}", param_hint="--port")
+    if not number.isascii() or not number.isdigit() or int(number) > 65_535:
+        raise typer.BadParameter(f"{text!r} is not VENUE=PORT, such as kalshi=8801", param_hint="--port")
+    return name, int(number)
 
 
 ConfigOption = Annotated[
@@ -269,6 +284,58 @@ def trade(
     from console.stories import trade as tell
 
     raise typer.Exit(int(tell(identity, journal=journal, home=_home(home), as_json=as_json)))
+
+
+@venues_app.callback()
+def venues(
+    context: typer.Context,
+    config: ConfigOption = None,
+    port: Annotated[
+        list[str] | None, typer.Option(metavar="VENUE=PORT", help="Where a venue listens, else on a free port; repeat it.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="Decides keys, prices and faults.")] = None,
+    pairs: Annotated[Path | None, typer.Option(metavar="FILE", help="Which markets there are.")] = None,
+    faults: Annotated[
+        str, typer.Option(metavar="none|standard|storm|FILE", help="What the venues do wrong.")
+    ] = "none",
+    deposit: Annotated[int | None, typer.Option(min=1, metavar="DOLLARS", help="On each trading account.")] = None,
+    empty: Annotated[bool, typer.Option("--empty", help="No market makers: books hold what the bots put there.")] = False,
+    duration: Annotated[int | None, typer.Option(min=1, metavar="SECONDS", help="End after so long.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document a line: the first when ready, the last at the end.")
+    ] = False,
+    home: HomeOption = None,
+) -> None:
+    """The simulated venues alone, for any bot: real sockets, throw-away credentials, until Ctrl-C."""
+    if context.invoked_subcommand is not None:
+        return
+    given: list[tuple[str, str, object]] = [
+        ("--seed", "sim.seed", seed),
+        ("--pairs", "pairs", None if pairs is None else str(pairs)),
+        ("--faults", "sim.faults", faults),
+        ("--deposit", "sim.deposit_dollars", None if deposit is None else str(deposit)),
+        ("--home", "home", None if home is None else str(home)),
+    ]
+    files = _files(config, DEFAULT_CONFIG)
+    settings = _configured(files, as_json, [entry for entry in given if entry[2] is not None]).settings
+    ports = dict(_port(text, list(settings.venues)) for text in port or [])
+
+    from console.venues import BoxOptions, run_venues
+
+    raise typer.Exit(int(run_venues(BoxOptions(settings, ports, duration, empty, as_json))))
+
+
+@venues_app.command()
+def drift(
+    openapi: Annotated[Path, typer.Option("--openapi", metavar="FILE", help="Kalshi's OpenAPI document, YAML or JSON.")],
+    as_json: JsonOption = False,
+) -> None:
+    """What a newer document changed in what the engine uses. Ends with 6 where something did."""
+    _must_exist(openapi, "--openapi", folder=False)
+
+    from console.drift import compare
+
+    raise typer.Exit(int(compare(openapi, as_json=as_json)))
 
 
 @config_app.command()

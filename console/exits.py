@@ -21,7 +21,9 @@ class Exit(IntEnum):
     HALTED = 5
     """A kill switch or a limit stopped the engine."""
     EXPOSED = 6
-    """It ended with exposure, escalated or not, or it did not reconcile. A person has to look."""
+    """It ended with exposure, escalated or not, or it did not reconcile; a simulation broke an invariant or showed too
+    little. A person has to look.
+    """
     UNREACHABLE = 7
     """The engine that the command wanted to talk to is not there."""
     INTERRUPTED = 130

@@ -329,7 +329,10 @@ def _render_planted(sought: Sequence[Sought], asked: int, seeds: int, wall_s: fl
     table.add_column("scenarios", justify="right")
     table.add_column("caught by", no_wrap=True)
     for bug in sought:
-        caught = escape(invariant_of(bug.violation)) if bug.caught else "not caught"
+        by = invariant_of(bug.violation)
+        caught = escape(by) if bug.caught else "not caught"
+        if bug.caught and by not in bug.expected:
+            caught += f" [yellow](not {escape(', '.join(bug.expected))})[/]"
         style = "" if bug.caught else "bold red"
         table.add_row(escape(bug.name), escape(bug.what), f"{bug.tried:,}", caught, style=style)
     console.print(table)

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +51,8 @@ class SimulatedVenues:
     run_directory: Path
     extra: tuple[str, ...] = ()
     """Further arguments of the venue processes."""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """Where a venue shall listen; a free port where it is not named."""
     running: dict[str, _Running] = field(default_factory=dict)
     start_ns: int = 0
     """Their zero of time."""
@@ -78,7 +81,7 @@ class SimulatedVenues:
         sim = self.settings.sim
         command = [
             *(sys.executable, "-m", "venues.simulated"),
-            *("--dialect", venue.dialect.value, "--name", name, "--port", "0"),
+            *("--dialect", venue.dialect.value, "--name", name, "--port", str(self.ports.get(name, 0))),
             *("--seed", str(sim.seed), "--pairs", str(self.settings.pairs), "--faults", sim.faults),
             *("--deposit", str(int(sim.deposit_dollars)), "--start-ns", str(start), "--parent-pid", str(os.getpid())),
         ]

@@ -33,8 +33,10 @@ Item = TypeVar("Item")
 
 CHUNK_MOST = 50
 """Seeds that a worker is given at once: about half a second of work."""
-COLLECT_EVERY = 20
-"""Scenarios between two collections of garbage. Never within one: what a collection ends would run then."""
+COLLECT_EVERY = 5
+"""Scenarios between two collections of garbage: soon enough to stay in the cache, and never within one, since what a
+collection ends would run then.
+"""
 BUSY_MOST_S = 60
 """Real seconds after which a scenario counts as one that never ends; they take about a hundredth of one."""
 NO_FAULT = "no fault"

@@ -389,7 +389,7 @@ class Exchange:
         """Somebody may come and trade with it, once or twice, whole or in part."""
         draws = self.chance.stream("takers")
         for _ in range(draws.randint(0, 2)):
-            self._after(self.chance.ms("takers", 10, 1_500), lambda: self._taken(known))
+            self._after(self.chance.ms("takers", 10, 500), lambda: self._taken(known))
 
     def _taken(self, known: Known) -> None:
         order, left = known.order, known.order.quantity - known.matched

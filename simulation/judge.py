@@ -218,7 +218,7 @@ class Judge:
         self.must(after.resting <= bounds.resting_max, "I18: too many resting orders", after.trade)
         self.must(len(after.spans) <= bounds.spans_max + 1, "I18: it fell out of balance too often", after.trade)
         if after.escalated and before is not None and not before.escalated:
-            self.outcomes["escalated: " + after.escalation.partition(" could")[0][-40:]] += 1
+            self.outcomes["escalated: " + _kind_of(after.escalation)] += 1
             self.must(not self.world.chance.gentle, "I5: given up although there was a way", after.escalation)
         for state in after.orders:
             was = old.get(state.order.order)
@@ -483,6 +483,13 @@ class Judge:
             booked = book.accounts.cash.get(venue, 0)  # type: ignore[attr-defined]
             self.must(booked == spent, "I4: the position book's cash differs", venue, booked, spent)
             self.must({k: v for k, v in kept.items() if v} == real, "I4: the position book's positions differ", kept)
+
+
+def _kind_of(escalation: str) -> str:
+    """The reason without its figures."""
+    if "could not be proved" in escalation:
+        return "an order could not be proved in time"
+    return "every attempt was used up" if "immediate and" in escalation else escalation
 
 
 def _may_open(trader: Trader, group: str) -> bool:

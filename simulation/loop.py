@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from contextvars import Context
 from heapq import heappop, heappush
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Self, TypeVar, TypeVarTuple, Unpack
 from weakref import WeakSet
 
 from messages.units import SECOND, Nanos
@@ -92,6 +92,11 @@ class Process(asyncio.AbstractEventLoop):
         self._tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
         timeline.processes.append(self)
         self.failures: list[dict[str, Any]] = []
+
+    @classmethod
+    def born(cls, timeline: Timeline, name: str) -> Self:
+        """One that runs. It has of a loop what the shells use; whoever asks for more is told `NotImplementedError`."""
+        return cls(timeline, name)
 
     # What asyncio asks of a loop
 

@@ -84,6 +84,7 @@ def _settings(executors: int, power: bool, dollars: int, open_most: int, rungs: 
             },
             "recovery": {
                 "send_window_ms": 500,
+                "rest_ms": 250,
                 "ask_most_ms": 1_000,
                 "settle_wait_ms": 1_500,
                 "deadline_s": 20,

@@ -28,6 +28,7 @@ from core.intent import intend, terms_of
 from journal.forgetful import stores
 from journal.port import Record
 from messages.base import Command, Message, decode, encode, parse
+from messages.books import Book
 from messages.control import Halt, PeerDown, PeerUp, Resume, VenueSeen
 from messages.leases import MarketsSeen
 from messages.markets import Pair, PairedMarket, VenueMode
@@ -302,7 +303,7 @@ class World:
             step = self.chance.pick("steps", (-3_600, -60, -3, 3, 60, 3_600))
             self._offset = Nanos(self._offset + step * SECOND)
             self.stepped = True
-        process = Process(self.time, f"{name}#{self._epochs}")
+        process = Process.born(self.time, f"{name}#{self._epochs}")
         place = Place(name, self._epochs, Path(), self.scene.settings, store=self._place_key)
         shell = self._shell(place)
         resident = Resident(name, self._epochs, process, Clock(self.time, self._offset), shell)
@@ -573,7 +574,7 @@ class World:
                 delay = self.chance.ms("books", 300, 3_000)
             self.time.after(delay, self._shown, name, books)
 
-    def _shown(self, name: str, books: list[object]) -> None:
+    def _shown(self, name: str, books: list[Book]) -> None:
         resident = self.residents[name]
         if resident.up and not resident.process.dead and isinstance(resident.shell, Trader):
             self.events += 1
