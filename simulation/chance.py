@@ -135,7 +135,7 @@ class Chance:
     struck: list[tuple[Nanos, Hit]] = field(default_factory=list)
     over: bool = False
     """The faults have stopped; what is left is to settle."""
-    now: Callable[[], Nanos] = lambda: Nanos(0)  # noqa: E731
+    now: Callable[[], Nanos] = lambda: Nanos(0)
     _streams: dict[str, Random] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -271,7 +271,7 @@ class Exchange:
 
     def _admit(self, order: Order, listing: Listing, key: str) -> None:
         hit = self.chance.hit
-        if key in self.revoked or hit(Fault.KEY_REVOKED, 0.2):
+        if key in self.revoked or hit(Fault.KEY_REVOKED, 0.4):
             self.revoked.add(key)
             raise Refuse(Refusal.AUTH)
         if hit(Fault.RATE_LIMITED):
@@ -284,9 +284,9 @@ class Exchange:
             raise Refuse(self.chance.pick("refusal", (Refusal.PRICE, Refusal.SIZE, Refusal.INVALID, Refusal.OTHER)))
         if order.price % listing.tick:
             raise Refuse(Refusal.PRICE)
-        if order.side is Side.SELL and self.rules.sells_after_settlement:
-            if self.confirmed.get((order.market, order.outcome), 0) < order.quantity:
-                raise Refuse(Refusal.FUNDS)
+        settled = self.confirmed.get((order.market, order.outcome), 0)
+        if order.side is Side.SELL and self.rules.sells_after_settlement and settled < order.quantity:
+            raise Refuse(Refusal.FUNDS)
         need = order.spend if order.spend is not None else cost_of(order.price, order.quantity)
         if hit(Fault.FUNDS) or (order.side is Side.BUY and need > self.cash):
             raise Refuse(Refusal.FUNDS)
@@ -388,7 +388,7 @@ class Exchange:
     def _work(self, known: Known) -> None:
         """Somebody may come and trade with it, once or twice, whole or in part."""
         draws = self.chance.stream("takers")
-        for _ in range(draws.randint(0, 2)):
+        for _ in range(draws.choice((0, 0, 1, 2))):
             self._after(self.chance.ms("takers", 10, 500), lambda: self._taken(known))
 
     def _taken(self, known: Known) -> None:

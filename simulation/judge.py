@@ -6,7 +6,7 @@ order is proved) compares it with what the venue knows at that instant.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,12 +20,11 @@ from journal.port import Record
 from messages.base import Command, Message, parse
 from messages.books import Book
 from messages.control import Halt, Resume, VenueSeen
-from messages.leases import CapitalGranted, ClaimsGranted, MarketsSeen
+from messages.leases import CapitalGranted, ClaimsGranted, ClaimsReturned, KeysGranted, MarketsSeen
 from messages.markets import Market, VenueMode
-from messages.orders import EndKind, FillSeen, Named, Order, Role, Settlement, Submit
-from messages.trades import Escalate, Hashed, Opened
-from messages.units import SECOND, Money, Nanos, Outcome, Quantity, Side
-from simulation.chance import Fault
+from messages.orders import Named, Order, Role, Settlement, Submit
+from messages.trades import Escalate, Hashed
+from messages.units import SECOND, Nanos, Outcome, Side
 from venues.port import Prepared
 
 if TYPE_CHECKING:
@@ -62,6 +61,8 @@ class Heard:
     markets: dict[tuple[str, str], Market] = field(default_factory=dict)
     books: dict[tuple[str, str], tuple[Book, Nanos]] = field(default_factory=dict)
     modes: dict[str, tuple[VenueMode, Nanos]] = field(default_factory=dict)
+    opening_until: dict[str, int] = field(default_factory=dict)
+    """By venue: when the last lease that it was granted pays for nothing more that opens."""
 
 
 class Judge:
@@ -83,8 +84,8 @@ class Judge:
         """The markets of each trade that is not over."""
         self._ended_at: dict[tuple[str, str], Nanos] = {}
         """When the last trade in a market was over."""
-        self._posted: dict[str, tuple[str, Order]] = {}
-        """By order, what was first sent of it."""
+        self._posted: dict[str, tuple[str, str, Order]] = {}
+        """By order, what was first sent of it, and through which key: the bytes name it."""
         self._named: dict[str, set[str]] = {name: set() for name in world.names}
         """Orders that each executor's journal names durably."""
         self._granted: dict[str, dict[str, int]] = {}
@@ -99,7 +100,9 @@ class Judge:
         self._expected: dict[str, tuple[int, str]] = {}
         """Of each executor, the digest of its state after its last durable record."""
         self._touched: dict[str, Trader] = {}
-        rate = 20
+        self._ends: dict[str, int] = {}
+        """Of each journal, the last record that was durable."""
+        rate = world.scene.orders_per_second
         capacity = BUCKET_S * rate
         self._buckets = {venue: Bucket(capacity, rate) for venue in world.exchanges}
         kept = ceil_div(capacity * RESERVE_PERCENT, 100)
@@ -109,7 +112,7 @@ class Judge:
         if not self.broken:
             self.broken, self.broken_at = text, self.world.time.now
 
-    def must(self, holds: bool, text: str, *about: object) -> None:  # noqa: FBT001
+    def must(self, holds: bool, text: str, *about: object) -> None:
         if not holds:
             self.broke(f"{text}: {' '.join(str(one) for one in about)}" if about else text)
 
@@ -122,6 +125,9 @@ class Judge:
         match message:
             case MarketsSeen():
                 heard.markets.update(((market.venue, market.market), market) for market in message.markets)
+            case KeysGranted():
+                until = self.world.time.now + message.opening_for
+                heard.opening_until[message.venue] = max(until, heard.opening_until.get(message.venue, 0))
             case Halt():
                 self._halted.add(hearer.name)
             case Resume():
@@ -141,8 +147,10 @@ class Judge:
 
     def recalled(self, trader: Trader) -> None:
         """A successor has folded its predecessor's journal, and nothing else yet."""
+        ended = self._ends.get(trader.place.name, 0)
+        self.must(trader.seq >= ended, "I3: what was durable is gone", trader.place.name, ended)
         expected = self._expected.get(trader.place.name)
-        if expected is not None and expected[0] == trader._memory.seq:
+        if expected is not None and expected[0] == trader.seq:
             self.must(expected[1] == trader.desk.digest(), "I8: a replay gives another state than the life before")
         for trade in trader.desk.trades.values():
             if trade.done and trade.trade in self._holding:  # by the very last record, which nobody saw folded
@@ -158,8 +166,8 @@ class Judge:
 
     def _lived(self, trader: Trader) -> None:
         """Remember what its state came to, where no commit was on its way."""
-        if hasattr(trader, "desk") and not trader.folding and trader._problem is None:
-            self._expected[trader.place.name] = (trader._memory.seq, trader.desk.digest())
+        if hasattr(trader, "desk") and not trader.folding and trader.problem is None:
+            self._expected[trader.place.name] = (trader.seq, trader.desk.digest())
 
     def failed(self, resident: Resident, problem: BaseException) -> None:
         if not isinstance(problem, JournalError):
@@ -167,12 +175,17 @@ class Judge:
 
     def appended(self, writer: str, records: Sequence[Record], last: int) -> None:
         """Durable from here on."""
+        goes_on = last == self._ends.get(writer, 0) + len(records)
+        self.must(goes_on, "I17: a journal does not go on where it ended: it has two writers", writer, last)
+        self._ends[writer] = last
         if writer in self._named:
             for record in records:
                 if record.kind == "Named":
                     named = parse(record.kind, record.body)
                     assert isinstance(named, Named)
                     self._named[writer].add(named.order)
+                elif record.kind == "ClaimsReturned":
+                    self._returned(writer, parse(record.kind, record.body))
                 elif record.kind == "Halt":
                     self._halted_for_good.add(writer)
                 elif record.kind == "Resume":
@@ -198,6 +211,12 @@ class Judge:
         assert isinstance(grant, ClaimsGranted)
         for group in grant.groups:
             self._holders[group] = grant.holder
+
+    def _returned(self, writer: str, message: Message) -> None:
+        assert isinstance(message, ClaimsReturned)
+        for group, _ in message.claims:
+            if self._holders.get(group) == writer:
+                del self._holders[group]
 
     # The executor
 
@@ -279,8 +298,13 @@ class Judge:
             self.must(not state.matched, "I9: proved with executions that the venue does not know", order.order)
             return
         self.must(known.how is not None, "I9: proved while it rests at the venue", order.order)
-        self.must(state.reported >= known.matched or state.itemised >= known.matched,
-                  "I9: proved with less than the venue matched", order.order, state.reported, known.matched)
+        self.must(
+            state.reported >= known.matched or state.itemised >= known.matched,
+            "I9: proved with less than the venue matched",
+            order.order,
+            state.reported,
+            known.matched,
+        )
 
     def performs(self, trader: Trader, commands: Sequence[Command]) -> None:
         for command in commands:
@@ -290,15 +314,15 @@ class Judge:
                 self._alerts[command.trade] += 1
 
     def _submits(self, trader: Trader, order: Order) -> None:
-        name, desk = trader.place.name, trader.desk
-        trade = desk.trades[order.trade]
+        trade = trader.desk.trades[order.trade]
         if order.role is Role.OPEN:
+            self.must(order in trade.opened.orders, "I3: it opens with an order that no intent names", order.order)
             self._opens(trader, trade, order)
             return
         self.outcomes[f"recovery: {order.role.value}"] += 1
         for state in trade.orders:
             other = state.order.order
-            if other == order.order or state.posted_at == order.made_at and state.order.made_at == order.made_at:
+            if other == order.order or (state.posted_at == order.made_at and state.order.made_at == order.made_at):
                 continue
             self.must(state.proven, "I10: a recovery while an order is unproven", order.order, other)
             if other not in self._beyond:
@@ -309,7 +333,7 @@ class Judge:
 
     def _opens(self, trader: Trader, trade: Trade, order: Order) -> None:
         name, now = trader.place.name, self.world.time.now
-        heard, limits = self._heard[name], trader._limits
+        heard, limits = self._heard[name], trader.limits
         key = (order.venue, order.market)
         leg = trade.opened.opportunity.legs[order.leg]
         self.must(not self._is_halted(name), "I13: it opens while halted", order.order)
@@ -328,8 +352,12 @@ class Judge:
             book, _ = shown
             self.must(now - book.seen_at <= limits.book_age_most, "I14: it opens on a stale book", order.order)
             self.must(leg.book_sequence == book.sequence, "I14: it opens on a book that moved", order.order)
-        self.must(mode is not None and mode[0] is VenueMode.OPEN, "I14: it opens outside of the venue's mode", order.order)
+        self.must(
+            mode is not None and mode[0] is VenueMode.OPEN, "I14: it opens outside of the venue's mode", order.order
+        )
         self._alone(trader, trade, key)
+        leased = now < heard.opening_until.get(order.venue, 0)
+        self.must(leased, "I7: it opens without a lease that pays for it", order.order)
         desk, venue = trader.desk, order.venue
         spent = -desk.accounts.cash.get(venue, 0)
         truth = self._granted.get(venue, {}).get(name, 0)
@@ -342,7 +370,7 @@ class Judge:
         self.must(not others, "I17: two trades in one market at a time", trade.trade, *others)
         if not self.world.stepped:  # a clock that was set makes a pause shorter or longer than it is
             cooled = self.world.time.now - self._ended_at.get(key, 0)
-            self.must(cooled >= trader._bounds.cool_down, "I14: it opens in a market that still cools", key[1], cooled)
+            self.must(cooled >= trader.bounds.cool_down, "I14: it opens in a market that still cools", key[1], cooled)
 
     def _is_halted(self, name: str) -> bool:
         return name in self._halted or name in self._halted_for_good
@@ -350,11 +378,11 @@ class Judge:
     def look(self) -> None:
         """After each step: what the step changed."""
         for name, trader in self._touched.items():
-            problem = trader._problem
+            problem = trader.problem
             if problem is not None:
                 self.world.ended(self.world.residents[name], problem)
                 break
-            self.must(len(trader._inbox) <= INBOX_MOST, "I18: an inbox without bound", name)
+            self.must(trader.waiting <= INBOX_MOST, "I18: an inbox without bound", name)
         self._touched.clear()
 
     # The wire
@@ -366,6 +394,8 @@ class Judge:
         self.must(order.order in self._named[resident.name], "I3: it left before its intent was durable", order.order)
         if resident.process.dead:
             self.broke(f"I17: a dead incarnation sends {order.order}")
+        if self.world.residents[resident.name] is not resident:
+            self.broke(f"I17: an incarnation that has a successor sends {order.order}")
         before = self._posted.get(order.order)
         if repost:
             if order.role is Role.OPEN:
@@ -373,9 +403,11 @@ class Judge:
                 self.must(not halted, "I13: an opening order goes again while halted", order.order)
         else:
             self.must(before is None, "I1: an order is sent twice", order.order)
+            in_time = resident.clock.now() <= order.not_after
+            self.must(in_time, "I9: it leaves so late that no fence holds", order.order)
         if before is not None:
-            self.must(before == (prepared.wire, order), "I1: one identity with two bodies", order.order)
-        self._posted[order.order] = (prepared.wire, order)
+            self.must(before == (prepared.wire, key, order), "I1: one identity with two bodies", order.order, key)
+        self._posted[order.order] = (prepared.wire, key, order)
         venue = exchange.rules.name
         self.must(self._buckets[venue].take(now), "I7: more orders than the budget", venue)
         if order.role is Role.OPEN and not repost:
@@ -400,15 +432,23 @@ class Judge:
             if resident.process.dead or not resident.up:
                 return f"{resident.name} is down"
         for trader in self._traders():
-            if trader._inbox:
+            if trader.waiting:
                 return "something waits to be folded"
             for trade in trader.desk.open.values():
-                if not (trade.final or trade.escalated):
+                # a person has the exposure of an escalated one; what its orders came to is known all the same
+                all_known = all(state.proven and state.settled for state in trade.orders)
+                if not (trade.final or (trade.escalated and all_known)):
                     return f"{trade.trade} is {trade.outcome} and not final"
-            if trader._dispatch.unreported:
+            if trader.unreported:
                 return f"{trader.place.name} has not reported everything"
         if any(self._flying.values()):
             return "a request is still on its way"
+        for exchange in self.world.exchanges.values():
+            for known in exchange.orders.values():
+                if known.how is None:
+                    return f"{known.order.order} rests at {exchange.rules.name}"
+                if any(fill.settlement is Settlement.MATCHED for fill in known.fills.values()):
+                    return f"{exchange.rules.name} may still take back what {known.order.order} matched"
         if self.world.time.now - self._last_surprise < NEWS_WITHIN:
             return "an order came after every fence, and nobody may have noticed yet"
         return ""
@@ -441,10 +481,13 @@ class Judge:
             self.must(bool(self._alerts[trade.trade]), "I5: it was escalated and nobody was told", trade.trade)
             return
         nets = [0] * len(trade.terms)
+        basket = trade.opened.opportunity.pair == "basket"
         for exchange in self.world.exchanges.values():
             for known in exchange.orders.values():
                 if known.order.trade == trade.trade:
-                    nets[known.order.leg] += known.standing if known.order.side is Side.BUY else -known.standing
+                    # a pair is hedged where it pays the same whichever way its event ends, whatever a leg was meant to be
+                    pays = known.order.leg if basket else int(known.order.outcome is Outcome.NO)
+                    nets[pays] += known.standing if known.order.side is Side.BUY else -known.standing
         lot = max(term.lot for term in trade.terms)
         self.must(max(nets) - min(nets) < lot, "I5: by the venues' books a leg is naked", trade.trade, nets)
 

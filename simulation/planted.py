@@ -11,9 +11,9 @@ invariant that stands on its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -45,7 +45,6 @@ from messages.base import Message
 from messages.control import Halt
 from messages.leases import (
     Booked,
-    CapitalGranted,
     Claim,
     ClaimsGranted,
     ClaimsReturned,
@@ -79,7 +78,7 @@ from messages.orders import (
 )
 from messages.reasons import Refusal, Trouble
 from messages.trades import AskQuotes, Bounds, CursorMoved, LegTerms, Quoted, Woke
-from messages.units import ONE_DOLLAR, SECOND, Money, Nanos, Outcome, Price, Quantity
+from messages.units import SECOND, Money, Nanos, Outcome, Quantity
 from simulation.batch import run_seed
 from venues.port import Failed
 

@@ -4,28 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from configs.settings import Settings
+from core.fees import worst_fee
+from core.units import cost_of
 from messages.control import Halt, Resume
 from messages.leases import MoveClaims
 from messages.markets import Pair, PairedMarket, VenueMode
 from messages.opportunities import Opportunity, OpportunityKind, PlannedLeg
-from messages.units import CONTRACT, DOLLAR, MILLISECOND, ONE_DOLLAR, SECOND, Money, Nanos, Outcome, Price, Quantity
-from core.fees import worst_fee
-from core.units import cost_of
+from messages.units import CONTRACT, DOLLAR, MILLISECOND, ONE_DOLLAR, Money, Nanos, Outcome, Price, Quantity
 from simulation.chance import Chance, Fault
 from simulation.exchange import Listing
 
 if TYPE_CHECKING:
-    from simulation.world import Trader, World
+    from simulation.world import Resident, Trader, World
 
 VENUES = ("kalshi", "polymarket")
+OWNERS = ("key_pool.kalshi", "key_pool.polymarket", "position_book", "in_flight", "cooldowns")
 
 TOGETHER = 0.4
 """How likely all pairs are one event group."""
+LEASED_FOR = Nanos(700 * MILLISECOND)
+"""A holder stops by its own clock before it, and before a successor starts: longer than any order may wait to leave."""
+PLENTY = 20
+"""Orders a second that no scenario needs."""
+SCARCE = 0.15
+"""How likely order budgets are what limits a scenario."""
+STUBBORN = 0.6
+"""How likely a recovery with one attempt is often killed, and so goes on to orders that rest and are cancelled."""
+LONGER_MS = 1_200
+"""And how much longer faults then strike after the last crossing."""
 RUNGS_OF_THE_GENTLE = 40
 """Where every fault leaves a way out, nobody may give up for want of attempts or money."""
 
@@ -51,17 +61,19 @@ SHARES = (60, 30, 10)
 
 
 @lru_cache(maxsize=64)
-def _settings(executors: int, power: bool, dollars: int, open_most: int, rungs: int) -> str:
+def _settings(executors: int, power: bool, dollars: int, open_most: int, rungs: int, rate: int, cool_ms: int) -> str:
     """A whole configuration with everything that takes its time made short."""
     venue = {
         "capital_dollars": str(dollars),
         "request_timeout_ms": 300,
         "late_arrival_ms": 2_000,
-        "orders_per_second": 20,
+        "orders_per_second": rate,
     }
     settings = Settings.model_validate(
         {
-            "venues": {name: {**venue, "dialect": name, "keys": [{"name": f"{name}-{n}"} for n in (1, 2)]} for name in VENUES},
+            "venues": {
+                name: {**venue, "dialect": name, "keys": [{"name": f"{name}-{n}"} for n in (1, 2)]} for name in VENUES
+            },
             "engine": {
                 "executors": executors,
                 "durability": "power" if power else "process",
@@ -76,7 +88,7 @@ def _settings(executors: int, power: bool, dollars: int, open_most: int, rungs: 
             "risk": {
                 "contracts_most": 20,
                 "open_trades_most": open_most,
-                "cool_down_ms": 300,
+                "cool_down_ms": cool_ms,
                 "release_after_ms": 200,
                 "min_profit_cents": "0.5",
                 "reject_storm": 3,
@@ -106,12 +118,15 @@ class Scene:
     settings: str
     power: bool
     """Every journal is on disk before anything is sent, so that a power cut takes nothing."""
+    orders_per_second: int
+    """At each venue; where they are few, everything crosses at once."""
     deposit: Money
     crossings: int
     faults_for: Nanos
     encoded: bool
     """Messages travel as bytes, as between real processes; otherwise as they are, which is quicker."""
-
+    stubborn: bool
+    """Recoveries are often killed, and so come to rest and to be cancelled while faults still strike."""
     replayed: bool
     """At the end the whole journal is folded again; at each restart it is in any case."""
 
@@ -124,16 +139,26 @@ class Scene:
         tight = draw.random() < 0.25
         dollars = draw.choice((15, 30)) if tight else 500
         rungs = RUNGS_OF_THE_GENTLE if chance.gentle else draw.choice((1, 1, 2, 5))
+        stubborn = rungs == 1 and draw.random() < STUBBORN
+        if stubborn:
+            chance.rates[Fault.KILLED_UNFILLED] = 0.5
+            chance.rates.setdefault(Fault.CANCEL_LOST, 0.4)
+            chance.rates.setdefault(Fault.CANCEL_ANSWER_LOST, 0.6)
+        more = chance.stream("scarcity")
+        rate = more.choice((1, 2)) if not chance.gentle and more.random() < SCARCE else PLENTY
+        cool_ms = more.choice((300, 300, 1_000))
         return cls(
             chance=chance,
             executors=executors,
             pairs=tuple(_pairs(draw.choice(size.pairs), 1 if draw.random() < TOGETHER else 4)),
-            settings=_settings(executors, power, dollars, draw.choice((1, 3, 8)), rungs),
+            settings=_settings(executors, power, dollars, draw.choice((1, 3, 8)), rungs, rate, cool_ms),
             power=power,
+            orders_per_second=rate,
             deposit=Money(2_000 * DOLLAR),
             crossings=draw.choice(size.crossings),
-            faults_for=Nanos(draw.choice(size.faults_ms) * MILLISECOND),
+            faults_for=Nanos((draw.choice(size.faults_ms) + (LONGER_MS if stubborn else 0)) * MILLISECOND),
             encoded=draw.random() < 0.06,
+            stubborn=stubborn,
             replayed=draw.random() < 0.3,
         )
 
@@ -149,7 +174,10 @@ class Scene:
     def plan(self, world: World) -> None:
         """Everything that is not an answer to something else, put on the timeline."""
         draw, time = self.chance.stream("plan"), world.time
-        instants = sorted(draw.randint(150, self.faults_for // MILLISECOND - 300) for _ in range(self.crossings))
+        last = self.faults_for // MILLISECOND - (LONGER_MS if self.stubborn else 300)
+        instants = sorted(draw.randint(150, last) for _ in range(self.crossings))
+        if self.orders_per_second < PLENTY:
+            instants = [last - (last - instant) // 4 for instant in instants]
         for instant in instants:
             at = Nanos(time.start + instant * MILLISECOND)
             if draw.random() < 0.2:
@@ -172,6 +200,9 @@ class Scene:
         world.refresh(metadata=False)
         self._requote(world, keys)
         world.time.after(self.chance.ms("crossings", 200, 1_500), self._converge, world, keys)
+        if self.chance.hit(Fault.MAINTENANCE, 0.5):  # these books are on their way, and vouched for
+            _pause(self, world, self.chance.pick("venues", VENUES))
+            world.refresh(metadata=False)
 
     def _converge(self, world: World, keys: list[tuple[str, str]]) -> None:
         one, other = (world.exchanges[venue].listings[market] for venue, market in keys)
@@ -187,9 +218,7 @@ class Scene:
         """Three legs or more that pay a dollar together, offered to whoever holds their group."""
         world.refresh(metadata=False)
         group = self.chance.pick("baskets", self.pairs).group
-        keys = [
-            (paired.venue, paired.market) for pair in self.pairs if pair.group == group for paired in pair.markets
-        ]
+        keys = [(paired.venue, paired.market) for pair in self.pairs if pair.group == group for paired in pair.markets]
         chosen = keys[: self.chance.pick("baskets", (3, 4))]
         if len(chosen) < 3:
             return
@@ -201,7 +230,7 @@ class Scene:
             resident = world.residents[name]
             if resident.up and not resident.process.dead and not resident.process.stopped:
                 world.events += 1
-                resident.process.run(self._offered, world, resident.shell, keys, group)
+                resident.process.run(self._offered, world, world.trader(name), keys, group)
 
     def _offered(self, world: World, trader: Trader, keys: list[tuple[str, str]], group: str) -> None:
         quantity = Quantity(self.chance.pick("baskets", (5, 8, 12)) * CONTRACT)
@@ -249,7 +278,10 @@ def _pairs(many: int, groups: int) -> Iterator[Pair]:
             pair=f"pair-{number}",
             group=f"group-{1 + number % groups}",
             title=f"pair {number}",
-            markets=(PairedMarket(venue="kalshi", market=f"K{number}"), PairedMarket(venue="polymarket", market=f"P{number}")),
+            markets=(
+                PairedMarket(venue="kalshi", market=f"K{number}"),
+                PairedMarket(venue="polymarket", market=f"P{number}"),
+            ),
             approved_by="the simulation",
             approved_at="2026-01-01",
         )
@@ -264,8 +296,6 @@ def _kill_executor(scene: Scene, world: World) -> None:
 
 
 def _kill_owner(scene: Scene, world: World) -> None:
-    from simulation.world import OWNERS
-
     if scene.chance.hit(Fault.OWNER_KILLED):
         world.kill(scene.chance.pick("victims", OWNERS))
     if scene.chance.hit(Fault.SUPERVISOR_KILLED, 0.5):
@@ -276,6 +306,9 @@ def _kill_owner(scene: Scene, world: World) -> None:
 def _kill_all(scene: Scene, world: World) -> None:
     engine = scene.chance.hit(Fault.ENGINE_KILLED, 0.5)
     power = scene.power and scene.chance.hit(Fault.POWER_CUT, 0.5)
+    if power:
+        for journal in world.disks.journals.values():
+            journal.crash(lose=0.5, tear=True, seed=scene.chance.seed)
     if engine or power:
         for name in list(world.residents):
             world.kill(name)
@@ -283,7 +316,23 @@ def _kill_all(scene: Scene, world: World) -> None:
 
 def _stop(scene: Scene, world: World) -> None:
     if scene.chance.hit(Fault.STOPPED):
-        world.stop_for(scene.chance.pick("victims", tuple(world.residents)), scene.chance.ms("stops", 100, 4_000))
+        cut_off = scene.chance.stream("cut off").random() < 0.3
+        name = scene.chance.pick("victims", world.names if cut_off else tuple(world.residents))
+        world.stop_for(name, scene.chance.ms("stops", 100, 4_000))
+        if cut_off:
+            world.time.after(LEASED_FOR, _give_up, world, world.residents[name])
+
+
+def _give_up(world: World, old: Resident) -> None:
+    """Nobody can end a process on a node that is cut off: its successor waits its lease out, and then both may run."""
+    if world.residents[old.name] is not old or not old.up or old.process.dead or not old.process.stopped:
+        return
+    world.note(old.name, "is given up, and lives on")
+    world.judge.outcomes["a successor began beside its predecessor"] += 1
+    world.judge.died(old)
+    del world.residents[old.name]
+    world._start(old.name)  # noqa: SLF001
+    world._death_seen(old)  # noqa: SLF001
 
 
 def _halt(scene: Scene, world: World) -> None:
@@ -291,7 +340,9 @@ def _halt(scene: Scene, world: World) -> None:
         world.halted = True
         world.tell_executors(Halt(by="operator", why="a drill"))
         if scene.chance.stream("halts").random() < 0.5:
-            world.time.after(scene.chance.ms("halts", 200, 1_500), world.tell_executors, Resume(by="operator", why="over"))
+            world.time.after(
+                scene.chance.ms("halts", 200, 1_500), world.tell_executors, Resume(by="operator", why="over")
+            )
 
 
 def _move(scene: Scene, world: World) -> None:
@@ -318,10 +369,14 @@ def _market(scene: Scene, world: World) -> None:
     if hit(Fault.MARKET_RESOLVED, 0.3):
         exchange.halt(market, for_good=True)
     if hit(Fault.MAINTENANCE, 0.5):
-        exchange.mode = VenueMode.PAUSED
-        world.time.after(scene.chance.ms("reopens", 300, 3_000), _reopened, world, venue)
+        _pause(scene, world, venue)
     if scene.chance.stream("metadata").random() < 0.7:
         world.time.after(scene.chance.ms("metadata", 5, 300), world.refresh)
+
+
+def _pause(scene: Scene, world: World, venue: str) -> None:
+    world.exchanges[venue].mode = VenueMode.PAUSED
+    world.time.after(scene.chance.ms("reopens", 300, 3_000), _reopened, world, venue)
 
 
 def _reopened(world: World, venue: str) -> None:
@@ -329,4 +384,12 @@ def _reopened(world: World, venue: str) -> None:
     world.refresh()
 
 
-HAPPENINGS: tuple[Callable[[Scene, World], None], ...] = (_kill_executor, _kill_owner, _kill_all, _stop, _halt, _move, _market)
+HAPPENINGS: tuple[Callable[[Scene, World], None], ...] = (
+    _kill_executor,
+    _kill_owner,
+    _kill_all,
+    _stop,
+    _halt,
+    _move,
+    _market,
+)

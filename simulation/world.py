@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
+from typing import ClassVar
 
-from loguru import logger
+import msgspec
 
 from actors import points
 from actors.cooldowns import CooldownOwner
@@ -22,25 +23,26 @@ from actors.key_pool import KeyPool
 from actors.position_book import PositionBook
 from actors.shell import Place, Shell, Unheard
 from configs.settings import money, read_settings
-from core.checks import Approved, check
+from core.checks import Approved, Limits, check
 from core.desk import Applied
 from core.intent import intend, terms_of
 from journal.forgetful import stores
 from journal.port import Record
 from messages.base import Command, Message, decode, encode, parse
 from messages.books import Book
-from messages.control import Halt, PeerDown, PeerUp, Resume, VenueSeen
+from messages.control import PeerDown, PeerUp, Resume, VenueSeen
 from messages.leases import MarketsSeen
-from messages.markets import Pair, PairedMarket, VenueMode
-from messages.opportunities import Opportunity, OpportunityKind, PlannedLeg
+from messages.markets import Pair, VenueMode
+from messages.opportunities import Opportunity
 from messages.orders import FillSeen, OrderSeen
-from messages.units import MILLISECOND, ONE_DOLLAR, SECOND, Money, Nanos, Outcome, Price, Quantity
+from messages.trades import Bounds
+from messages.units import MILLISECOND, SECOND, Nanos, Quantity
 from simulation.chance import Chance, Fault, Hit
 from simulation.disk import Disks, Fate
-from simulation.exchange import KALSHI, POLYMARKET, Exchange, Listing
+from simulation.exchange import KALSHI, POLYMARKET, Exchange
 from simulation.judge import Judge
 from simulation.loop import Process, Timeline
-from simulation.scene import Scene
+from simulation.scene import OWNERS, Scene
 from simulation.wire import Line
 from venues.factory import capabilities
 from venues.port import Trading
@@ -53,7 +55,6 @@ LOOK_EVERY = Nanos(50 * MILLISECOND)
 """How often it is asked whether everything is over."""
 MAKERS_EVERY = Nanos(800 * MILLISECOND)
 DEATH_SEEN = Nanos(26 * MILLISECOND)
-OWNERS = ("key_pool.kalshi", "key_pool.polymarket", "position_book", "in_flight", "cooldowns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,38 @@ class Trader(Executor):
     folding = False
     """Inside a commit the fold is ahead of the journal."""
 
+    # What the judge looks at
+
+    @property
+    def seq(self) -> int:
+        return self._memory.seq
+
+    @property
+    def problem(self) -> BaseException | None:
+        return self._problem
+
+    @property
+    def waiting(self) -> int:
+        return len(self._inbox)
+
+    @property
+    def unreported(self) -> int:
+        return self._dispatch.unreported
+
+    @property
+    def limits(self) -> Limits:
+        return self._limits
+
+    @property
+    def bounds(self) -> Bounds:
+        return self._bounds
+
+    def shown(self, books: Sequence[Book]) -> None:
+        """By a feed."""
+        self._books(books)
+
+    # What the judge sees happen
+
     def _recall(self) -> None:
         super()._recall()
         self.world.judge.recalled(self)
@@ -189,7 +222,7 @@ class World:
                 self.scene.deposit,
                 self.chance,
                 lambda: self.time.now,
-                lambda delay, do: self.time.after(delay, do),
+                self.time.after,
                 self._stream,
             )
             for rules in (KALSHI, POLYMARKET)
@@ -312,9 +345,15 @@ class World:
         self.residents[name] = resident
         process.run(self._started, resident)
 
+    def trader(self, name: str) -> Trader:
+        """The executor of this name, in its latest incarnation."""
+        shell = self.residents[name].shell
+        assert isinstance(shell, Trader)
+        return shell
+
     def _shell(self, place: Place) -> Shell:
         kind = place.name.partition(".")[0]
-        shells = {
+        shells: dict[str, Callable[[Place], Shell]] = {
             "executor": Trader,
             "key_pool": KeyPool,
             "position_book": PositionBook,
@@ -393,9 +432,10 @@ class World:
 
     def _death_seen(self, dead: Resident) -> None:
         for other in self.residents.values():
-            if not other.process.dead and other.up and _linked(other.name, dead.name):
-                if other.floors.get(dead.name, dead.epoch) <= dead.epoch:
-                    other.process.run(other.shell.introduced, PeerDown(name=dead.name, epoch=dead.epoch))
+            if other.process.dead or not other.up or not _linked(other.name, dead.name):
+                continue
+            if other.floors.get(dead.name, dead.epoch) <= dead.epoch:
+                other.process.run(other.shell.introduced, PeerDown(name=dead.name, epoch=dead.epoch))
 
     def ended(self, resident: Resident, problem: BaseException) -> None:
         """It failed by itself; its supervisor ends it and starts another."""
@@ -417,7 +457,7 @@ class World:
 
     # Where a process dies (`actors.points`), and what its disk does to it
 
-    DEADLY = {
+    DEADLY: ClassVar[dict[str, tuple[Fault | None, Fault | None]]] = {
         "before-append": (Fault.KILLED_BEFORE_APPEND, Fault.OWNER_KILLED_BEFORE_APPEND),
         "after-append": (Fault.KILLED_AFTER_APPEND, None),
         "between-legs": (Fault.KILLED_BETWEEN_LEGS, None),
@@ -566,7 +606,7 @@ class World:
         for venue, market in keys:
             book = self.exchanges[venue].book(market)
             if hit(Fault.BOOK_GAP):
-                book = type(book)(*(False if field == "fresh" else getattr(book, field) for field in book.__struct_fields__))
+                book = msgspec.structs.replace(book, fresh=False)
             books.append(book)
         for name in self.names:
             delay = self.chance.ms("books", 1, 20)
@@ -581,7 +621,7 @@ class World:
             if self.told is not None:
                 self.note(name, "sees " + ", ".join(f"book {book.sequence} of {book.market}" for book in books))
             self.judge.shows(resident, books)
-            resident.process.run(resident.shell._books, books)
+            resident.process.run(resident.shell.shown, books)
 
 
 class Broken(Exception):

@@ -20,7 +20,11 @@ HOUSE = Path(__file__).resolve().parent.parent
 ROOMS = (
     *("messages", "core", "journal", "venues", "configs", "actors", "simulation", "supervisors", "console"),
     "benchmarks",
+    "conformance",
 )
+OUTSIDE = {"benchmarks", "conformance"}
+"""They measure and compare what is installed, and are not part of it."""
+HOUSEHOLD = tuple(room for room in ROOMS if room not in OUTSIDE)
 
 MAY_IMPORT = {
     "messages": set(),
@@ -43,6 +47,8 @@ MAY_IMPORT = {
         "supervisors",
         "console",
     },
+    # What stands beside a published client imports nothing of ours at all: that is checked on its own.
+    "conformance": {"messages", "core", "journal", "venues", "configs", "console"},
     "run": {"console"},
 }
 """run → console → supervisors → actors → {core, journal, venues} → messages; configs is read by the shells only.
@@ -79,12 +85,13 @@ PURE_CALLS_NEVER = {"open", "print", "input", "eval", "exec", "__import__", "bre
 
 ONLY_IN = {
     "ray": ("actors/runtime.py", "supervisors/", "benchmarks/"),
-    "aiohttp": ("venues/", "console/", "benchmarks/"),
+    "aiohttp": ("venues/", "console/", "benchmarks/", "conformance/"),
     "sqlite3": ("journal/",),
     "asyncpg": ("journal/",),
     "typer": ("console/", "run.py"),
     "rich": ("console/",),
 }
+BESIDE_CLIENTS = ("conformance/with_", "conformance/child")
 SECRETS_ARE_OPENED_IN = re.compile(r"^venues/([a-z_]+/)*(sign|credentials|secrets)\.py$")
 
 
@@ -147,10 +154,8 @@ def forbidden(found: Import) -> str | None:
     if found.top in ROOMS and found.top != found.room:
         allowed = MAY_IMPORT[found.room]
         if not any(found.module == name or found.module.startswith(f"{name}.") for name in allowed):
-            fits = [room for room in ROOMS if room == found.top or found.top in MAY_IMPORT[room]]
-            return WHY_NOT.get(
-                found.top, f"code that needs both belongs in {fits[-2 if fits[-1] == 'benchmarks' else -1]}/"
-            )
+            fits = [room for room in HOUSEHOLD if room == found.top or found.top in MAY_IMPORT[room]]
+            return WHY_NOT.get(found.top, f"code that needs both belongs in {fits[-1]}/")
     places = ONLY_IN.get(found.top)
     if places is not None and not found.file.startswith(places):
         return WHY_NOT.get(found.top, f"this belongs in {places[0]}")
@@ -304,7 +309,7 @@ def test_every_reason_can_be_given() -> None:
 # -------------------------------------------------------------------------------------------------- habits of the house
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-conformance.lock"])
 def test_a_lock_pins_everything_by_hash_and_names_no_address(lock: str) -> None:
     text = (HOUSE / lock).read_text()
     assert "://" not in text, "an index address belongs to whoever installs"
@@ -344,16 +349,34 @@ def test_every_third_party_import_is_declared() -> None:
         {
             f"{found}"
             for found in imports()
-            if found.top not in {*sys.stdlib_module_names, *ROOMS, *declared} and called.get(found.top) not in declared
+            if not found.file.startswith(BESIDE_CLIENTS)
+            and found.top not in {*sys.stdlib_module_names, *ROOMS, *declared}
+            and called.get(found.top) not in declared
         }
     )
     assert not wrong, "add them to pyproject.toml: " + "; ".join(wrong)
 
 
+def test_what_stands_beside_a_published_client_needs_the_client_alone() -> None:
+    """It runs in the clients' environment, which has nothing of ours: neither our rooms nor our packages."""
+    wanted = pins("requirements-conformance.lock")
+    clients = {name for name in ("pykalshi", "py-clob-client-v2") if name in wanted}
+    assert len(clients) == 2, "run: make lock"
+    allowed = {*sys.stdlib_module_names, *(name.replace("-", "_") for name in clients)}
+    wrong = [
+        str(found)
+        for found in imports()
+        if found.file.startswith(BESIDE_CLIENTS)
+        and found.top not in allowed
+        and not found.module.startswith("conformance.child")
+    ]
+    assert not wrong, "; ".join(wrong)
+
+
 def test_the_wheel_holds_every_room_that_runs() -> None:
     project = tomllib.loads((HOUSE / "pyproject.toml").read_text())
     packages = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
-    assert packages == set(ROOMS) - {"benchmarks"}
+    assert packages == set(HOUSEHOLD)
     assert packages == set(project["tool"]["coverage"]["run"]["source"])
 
 
