@@ -46,6 +46,8 @@ MINUTE = Nanos(60 * SECOND)
 HOUR = Nanos(3600 * SECOND)
 REPORTS_KEPT = 32
 """By which a repeated report of a holder is known."""
+ASKING_FOR = Nanos(5 * SECOND)
+"""A holder that asked in this time counts among those who share, whether it got anything or not."""
 LEASES_MOST = 3
 """Of one holder at a time: the one that it spends, the one on its way, and one whose grant was lost."""
 
@@ -136,6 +138,8 @@ class Pool:
         self._now = now
         self._epochs: dict[str, int] = {}
         self._reports: dict[str, deque[WantKeys]] = {}
+        self._asked: dict[str, Nanos] = {}
+        """When each holder asked last; not remembered over a restart, since they ask again at once."""
 
     # Time
 
@@ -294,11 +298,14 @@ class Pool:
 
     def grant(self, want: WantKeys, owner_epoch: int, now: Nanos) -> KeysGranted | None:
         """The next lease, or None where the holder does better with the one that it has."""
+        self._asked[want.holder] = now
         numbers = self._numbers(want.holder)
         if len(numbers) >= LEASES_MOST:
             return None
         choice = self.choose(now)
-        holders = {lease.holder for lease in self.leases.values() if now < lease.opening_until} | {want.holder}
+        holders = {lease.holder for lease in self.leases.values() if now < lease.opening_until}
+        # whoever asks and holds nothing must find something left, or those who hold go on taking all of it
+        holders |= {holder for holder, asked in self._asked.items() if now - asked < ASKING_FOR}
         # a holder has two leases at a time, the one that it spends and the one on its way
         share = 2 * len(holders)
         free = max(0, self.level // TOKEN)

@@ -32,7 +32,7 @@ PLENTY = 20
 """Orders a second that no scenario needs."""
 SCARCE = 0.15
 """How likely order budgets are what limits a scenario."""
-STUBBORN = 0.6
+STUBBORN = 0.9
 """How likely a recovery with one attempt is often killed, and so goes on to orders that rest and are cancelled."""
 LONGER_MS = 1_200
 """And how much longer faults then strike after the last crossing."""
@@ -138,7 +138,7 @@ class Scene:
         power = draw.random() < 0.5
         tight = draw.random() < 0.25
         dollars = draw.choice((15, 30)) if tight else 500
-        rungs = RUNGS_OF_THE_GENTLE if chance.gentle else draw.choice((1, 1, 2, 5))
+        rungs = RUNGS_OF_THE_GENTLE if chance.gentle else draw.choice((1, 1, 1, 2, 5))
         stubborn = rungs == 1 and draw.random() < STUBBORN
         if stubborn:
             chance.rates[Fault.KILLED_UNFILLED] = 0.5

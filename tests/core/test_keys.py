@@ -93,6 +93,26 @@ def test_a_holder_that_renews_twice_a_second_never_runs_dry() -> None:
         desk.pass_(HALF)
 
 
+def test_who_has_everything_leaves_a_share_to_who_asks_and_has_nothing() -> None:
+    """A second executor died with its leases and came back: the first held the whole bucket in two leases by then, and
+    went on renewing them, so that the second could not even close.
+    """
+    desk = Desk(rate=20)
+    first = [desk.ask(want())]
+    for _ in range(4):
+        desk.now = Nanos(desk.now + SECOND)
+        first.append(desk.ask(want(first[-1].lease)))
+    got = []
+    for _ in range(3):
+        desk.now = Nanos(desk.now + HALF)
+        got.append(desk.ask(want(got[-1].lease if got else 0, holder="executor.2")))
+        desk.now = Nanos(desk.now + HALF)
+        first.append(desk.ask(want(first[-1].lease)))
+    assert got[0].lease == 0, "nothing was left for it"
+    assert got[1].closing >= 3
+    assert got[1].opening > 0
+
+
 def test_what_is_reported_unspent_returns_once_the_holder_has_moved_on() -> None:
     desk = Desk(rate=10)
     first = desk.ask(want())
