@@ -191,7 +191,8 @@ class Executor:
         self._must_be_sound()
         match message:
             case OrderSeen() | FillSeen():
-                self._translator.hear(message)
+                # the stream's clock need not agree with ours, and every pause and deadline is counted on ours
+                self._translator.hear(message.model_copy(update={"at": self._clock.now()}))
             case CapitalGranted() | CooldownsSet() | Halt() | Resume():
                 self._queue(message)
             case ClaimsGranted() | ReturnClaims() if message.holder == self.place.name:

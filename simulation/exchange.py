@@ -425,7 +425,7 @@ class Exchange:
             )
         )
 
-    def seen(self, known: Known, name: str) -> FillSeen:
+    def seen(self, known: Known, name: str, at: Nanos | None = None) -> FillSeen:
         """An execution as the venue tells it: where YES and NO are one book, on the YES scale."""
         fill = known.fills[name]
         if self.rules.nets and known.order.outcome is Outcome.NO:
@@ -436,7 +436,7 @@ class Exchange:
             venue_order=known.venue_order,
             market=known.order.market,
             fill=fill,
-            at=self._now(),
+            at=at or self._now(),
         )
 
     # What can happen to a market

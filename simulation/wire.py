@@ -204,14 +204,14 @@ class Line:
             return Failed(FAILED)
         if order is not None:
             known = exchange.by_order.get(order[0].order)
-            return FillPage(tuple(exchange.seen(known, name) for name in known.fills) if known else (), cursor)
+            return FillPage(tuple(exchange.seen(known, name, self._now()) for name in known.fills) if known else (), cursor)
         start = int(cursor or 0)
         page = tuple(self._today(seen) for seen in exchange.log[start:])
         return FillPage(page, str(len(exchange.log)) if exchange.log else cursor)
 
     def _today(self, seen: FillSeen) -> FillSeen:
         known = self._exchange.orders[seen.wire or ""]
-        return self._exchange.seen(known, seen.fill.fill)
+        return self._exchange.seen(known, seen.fill.fill, self._now())
 
     async def orders_since(self, since: Nanos) -> tuple[OrderSeen, ...] | Failed:
         return ()

@@ -13,6 +13,7 @@ import pytest
 from actors.book_wire import BookServer
 from actors.executor import MESSAGES_A_COMMIT, Executor
 from core.fees import fee_of_fill
+from core.trade import Phase
 from journal import read_journal
 from journal.errors import JournalFailed
 from journal.port import RECORDS_MAX
@@ -30,13 +31,14 @@ from messages.orders import (
     Lost,
     Named,
     Order,
+    OrderSeen,
     Repost,
     Settlement,
     Withheld,
 )
 from messages.reasons import Trouble
 from messages.trades import CursorMoved, Hashed, Opened, Quoted, Rehearsed, Restarted, Woke
-from messages.units import SECOND, Money, Nanos
+from messages.units import SECOND, Money, Nanos, Quantity
 from tests.actors.cast import RAIN, WET, House, fill, leased, seen, settle
 from tests.actors.stage import until, up
 from tests.core.markets import book, lots
@@ -151,6 +153,30 @@ async def test_a_trade_from_its_crossing_to_its_last_execution(house: House) -> 
     stories = [story for told in house.outbox.of(Told) for story in told.stories]
     assert [story.stage for story in stories if story.stage != "order"] == ["opened", "settled", "final"]
     assert stories[-1].result is not None
+
+
+async def test_what_another_clock_tells_is_timed_by_ours(house: House) -> None:
+    """The stream's process says that it is an hour later: a resting order is still cancelled when its time is over."""
+    async with house.life() as executor:
+        house.kalshi.answering.clear()
+        await traded(house, executor)
+        order = house.kalshi.sent[0][0]
+        ahead = Nanos(house.clock.now() + 3_600 * SECOND)
+        told = OrderSeen(
+            venue="kalshi",
+            wire=f"w-{order.order}",
+            venue_order="k1",
+            market=order.market,
+            matched=Quantity(0),
+            ended=None,
+            at=ahead,
+        )
+        await executor.hear("account.kalshi", told)
+        await settle()
+        state = executor.desk.state_of(order.order)
+        assert state is not None
+        assert (state.phase, state.ask_after < ahead) == (Phase.RESTING, True)
+        house.kalshi.answering.set()
 
 
 # What half works dies

@@ -24,8 +24,9 @@ from messages.reasons import Refusal
 from messages.units import CONTRACT, SECOND, Nanos, Outcome, Price, Side
 from tests.venues.making import AT, KALSHI_AUTH, Hand, kalshi_rsa, order, resting
 from venues.credentials import KalshiCredentials
-from venues.kalshi import codec
+from venues.kalshi import codec, markets
 from venues.kalshi.books import Books, Unsubscribed
+from venues.kalshi.fees import fee_schedule
 from venues.kalshi.outcome import classify
 from venues.kalshi.sign import USED_UP_TO, Signer
 from venues.port import NotReady
@@ -176,12 +177,13 @@ def test_recorded_orders_fills_positions_and_balance() -> None:
 def test_recorded_books_and_markets() -> None:
     sides = codec.rest_book(answer("orderbook__base"))
     assert sides == (((4_700, 3_000_000),), ((5_200, 3_000_000),))
-    series = {"fee_type": "quadratic", "fee_multiplier": 1}
+    fees = fee_schedule({}, {"fee_type": "quadratic", "fee_multiplier": 1}, AT)
     for told in answer("markets__status_open")["markets"]:
-        market = codec.market("k", told, {}, series, AT)
+        market = markets.market("k", told, {}, fees, AT)
         assert market is not None
+        assert market.open
         assert market.fees.taker_ppm == 70_000
-    assert codec.market("k", answer("markets__single")["market"], {}, {}, AT) is None
+    assert markets.market("k", answer("markets__single")["market"], {}, None, AT) is None
 
 
 @recorded
@@ -200,15 +202,15 @@ def test_recorded_frames_make_a_book(name: str) -> None:
 
 
 def test_fees_follow_series_multiplier_and_event_override() -> None:
-    half = codec.fee_schedule({}, {"fee_type": "quadratic_with_maker_fees", "fee_multiplier": 0.5}, AT)
+    half = fee_schedule({}, {"fee_type": "quadratic_with_maker_fees", "fee_multiplier": 0.5}, AT)
     assert half is not None
     assert (half.taker_ppm, half.maker_ppm) == (35_000, 8_750)
     override = {"fee_type_override": "quadratic", "fee_multiplier_override": "2"}
-    double = codec.fee_schedule(override, {"fee_type": "quadratic", "fee_multiplier": 1}, AT)
+    double = fee_schedule(override, {"fee_type": "quadratic", "fee_multiplier": 1}, AT)
     assert double is not None
     assert (double.taker_ppm, double.maker_ppm) == (140_000, 0)
-    assert codec.fee_schedule({}, {"fee_type": "flat", "fee_multiplier": 1}, AT) is None
-    assert codec.fee_schedule({}, {"fee_type": "quadratic"}, AT) is None
+    assert fee_schedule({}, {"fee_type": "flat", "fee_multiplier": 1}, AT) is None
+    assert fee_schedule({}, {"fee_type": "quadratic"}, AT) is None
 
 
 KEYS: tuple[str, ...] = (
@@ -242,14 +244,14 @@ anything = st.recursive(
 def test_no_answer_breaks_the_codec(told: Any) -> None:
     codec.rest_book(told)
     codec.cash(told)
-    codec.tick_bands(told)
+    markets.tick_bands(told)
     codec.levels(told)
     if isinstance(told, dict):
         codec.order_seen("k", told, AT)
         codec.fill_seen("k", told, AT)
         codec.fill_second(told)
         codec.position(told)
-        codec.market("k", told, told, told, AT)
+        markets.market("k", told, told, fee_schedule(told, told, AT), AT)
 
 
 @given(st.lists(st.binary(max_size=60) | anything.map(lambda told: json.dumps(told).encode()), max_size=12))

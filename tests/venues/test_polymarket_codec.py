@@ -12,21 +12,24 @@ from hypothesis import strategies as st
 from messages.orders import EndKind, FillSeen, OrderSeen, Settlement
 from messages.units import CONTRACT, SECOND, Money, Nanos, Outcome, Price, Quantity, Side
 from tests.venues.making import AT, CONDITION, WALLET, Hand, order, polymarket_market, polymarket_wallet, resting
-from venues.polymarket import codec, rules
+from venues.polymarket import codec, placing, rules
 from venues.polymarket.account import PolymarketAccountData
-from venues.polymarket.books import Books
+from venues.polymarket.books import Books, RuleTold
 from venues.polymarket.rest import PolymarketTrading
-from venues.polymarket.sign import SignedFields, Signer
+from venues.polymarket.schedules import Schedules
+from venues.polymarket.sign import Signer
+from venues.polymarket.typed_data import SignedFields
 from venues.port import Capabilities, NotReady
 
 US = codec.Account(owner="me", funder="0xAA")
 MARKET = polymarket_market()
+SCHEDULES = Schedules([MARKET])
 YES = (MARKET.tokens or ("", ""))[0]
 
 
 @pytest.mark.parametrize(
     "vector",
-    [v for v in WALLET["orders"] if v["signatureType"] <= 2],
+    WALLET["orders"],
     ids=lambda v: "-".join(str(v[key]) for key in ("exchange", "signatureType", "side", "expiration_wire_only")),
 )
 def test_bodies_say_what_the_official_clients_say(vector: dict[str, Any]) -> None:
@@ -38,7 +41,7 @@ def test_bodies_say_what_the_official_clients_say(vector: dict[str, Any]) -> Non
     expected = json.loads(vector["post_body_py_clob_client_v2"])
     expires = int(vector["expiration_wire_only"])
     ours = resting() if not expires else resting(expires_at=Nanos((expires - 60) * SECOND))
-    body = codec.order_body(ours, fields, vector["signature"], expected["owner"])
+    body = placing.order_body(ours, fields, vector["signature"], expected["owner"])
     assert json.loads(body) == expected
 
 
@@ -84,7 +87,7 @@ def test_an_unknown_contract_is_not_signed_for() -> None:
 @pytest.mark.parametrize(("rest_s", "kind"), [(1, "GTC"), (179, "GTC"), (180, "GTD"), (600, "GTD")])
 def test_only_long_rests_are_gtd(rest_s: int, kind: str) -> None:
     asked = resting(expires_at=Nanos(AT + rest_s * SECOND))
-    found, expiration = codec.wire_type(asked)
+    found, expiration = placing.wire_type(asked)
     assert found == kind
     assert expiration == (AT // SECOND + rest_s + 60 if kind == "GTD" else 0)
 
@@ -151,7 +154,7 @@ def trade(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_taker_has_the_whole_trade_and_pays_the_fee() -> None:
-    (seen,) = codec.fills_of("p", trade(), US, {CONDITION: MARKET}, AT)
+    (seen,) = codec.fills_of("p", trade(), US, SCHEDULES, AT)
     assert (seen.venue_order, seen.fill.fill, seen.fill.quantity) == ("0xtaker", "t1", 10 * CONTRACT)
     assert seen.fill.fee == 122_550
     assert seen.fill.settlement is Settlement.MATCHED
@@ -159,7 +162,7 @@ def test_a_taker_has_the_whole_trade_and_pays_the_fee() -> None:
 
 
 def test_a_maker_has_its_own_part_at_its_own_tokens_price() -> None:
-    (seen,) = codec.fills_of("p", trade(trader_side="MAKER"), US, {CONDITION: MARKET}, AT)
+    (seen,) = codec.fills_of("p", trade(trader_side="MAKER"), US, SCHEDULES, AT)
     assert (seen.venue_order, seen.fill.fill) == ("0xours", "t1:0xours")
     assert (seen.fill.quantity, seen.fill.price, seen.fill.fee) == (4 * CONTRACT, 4_300, 0)
     assert seen.fill.maker is True
@@ -178,13 +181,13 @@ def test_a_maker_has_its_own_part_at_its_own_tokens_price() -> None:
     ],
 )
 def test_settlements(status: str, settlement: Settlement) -> None:
-    (seen,) = codec.fills_of("p", trade(status=status), US, {}, AT)
+    (seen,) = codec.fills_of("p", trade(status=status), US, Schedules(), AT)
     assert seen.fill.settlement is settlement
 
 
 def test_a_price_between_two_units_is_turned_against_us() -> None:
-    (bought,) = codec.fills_of("p", trade(price="0.523333"), US, {}, AT)
-    (sold,) = codec.fills_of("p", trade(price="0.523333", side="SELL"), US, {}, AT)
+    (bought,) = codec.fills_of("p", trade(price="0.523333"), US, Schedules(), AT)
+    (sold,) = codec.fills_of("p", trade(price="0.523333", side="SELL"), US, Schedules(), AT)
     assert (bought.fill.price, sold.fill.price) == (5_234, 5_233)
 
 
@@ -213,7 +216,7 @@ def test_a_markets_rules() -> None:
     assert (market.fees.taker_ppm, market.min_quantity, market.generation) == (50_000, 5 * CONTRACT, "ctf_v2")
     assert market.open
     assert market.closes_at == 1_798_761_600 * SECOND
-    negative = rules.market("p", terms(nr=True), about(), CONDITION, AT)
+    negative = rules.market("p", terms(nr=True), about(negRisk=True), CONDITION, AT)
     assert negative is not None
     assert negative.generation == "neg_risk_v2"
 
@@ -292,7 +295,7 @@ def test_what_is_older_than_a_read_book_is_left_out() -> None:
 def test_a_change_of_tick_is_told() -> None:
     books = Books([MARKET])
     told = {"event_type": "tick_size_change", "market": CONDITION, "asset_id": YES, "new_tick_size": "0.001"}
-    assert books.take(json.dumps(told), AT) == (set(), {CONDITION})
+    assert books.take(json.dumps(told), AT) == (set(), [RuleTold(CONDITION, Price(10))])
 
 
 def test_frames_of_the_private_stream() -> None:
@@ -306,7 +309,7 @@ def test_frames_of_the_private_stream() -> None:
         "size_matched": "0",
     }
     frames = json.dumps([placed, {"event_type": "trade", **trade()}, {"event_type": "new"}, 7])
-    events = account.events(frames, {CONDITION: MARKET})
+    events = account.events(frames, SCHEDULES)
     assert [type(event) for event in events] == [OrderSeen, FillSeen]
     assert account.skipped == 1
 
@@ -358,11 +361,11 @@ anything = st.recursive(
 @given(anything)
 def test_no_answer_breaks_the_codec(told: Any) -> None:
     account = PolymarketAccountData("p", "ws://127.0.0.1:1", polymarket_wallet(), Hand())
-    account.events(json.dumps(told), {})
+    account.events(json.dumps(told), SCHEDULES)
     codec.levels(told)
     if isinstance(told, dict):
         codec.order_seen("p", told, AT)
-        codec.fills_of("p", told, US, {CONDITION: MARKET}, AT)
+        codec.fills_of("p", told, US, SCHEDULES, AT)
         codec.trade_second(told)
         codec.sides(told)
         rules.market("p", told, told, CONDITION, AT)
@@ -385,7 +388,7 @@ def test_any_order_can_be_signed(outcome: Outcome, side: Side, cents: int, hundr
         market=CONDITION, outcome=outcome, side=side, price=Price(cents * 100), quantity=Quantity(hundredths * 10_000)
     )
     signer = Signer(polymarket_wallet(), Hand())
-    fields, digest = codec.order_fields(asked, MARKET, signer)
+    fields, digest = placing.order_fields(asked, MARKET, signer)
     assert len(digest) == 32
     assert len(signer.sign(digest)) == 132
     assert fields.maker_amount >= 0

@@ -15,8 +15,11 @@ from core.units import parse_price, parse_scaled, tick_down
 from messages.markets import TickBand
 from messages.units import Nanos, Price, Quantity, Side
 from venues.credentials import PolymarketCredentials
+from venues.polymarket import sign
 from venues.polymarket.amounts import AMOUNT_PLACES, limit_amounts, market_amounts
-from venues.polymarket.sign import EXCHANGES, SEPARATORS, SignedFields, Signer, generation_of, salt_of
+from venues.polymarket.sign import Signer, salt_of
+from venues.polymarket.typed_data import EXCHANGES, SEPARATORS, SignedFields, generation_of, login_digest
+from venues.port import NotReady
 
 DATA = Path(__file__).parents[1] / "data"
 ORDERS = json.loads((DATA / "polymarket_orders.json").read_text())
@@ -66,13 +69,46 @@ def test_hash_and_signature_are_the_official_clients(vector: dict[str, Any]) -> 
     )
     digest = fields.digest(SEPARATORS[vector["exchange"]])
     assert "0x" + digest.hex() == vector["order_hash_orderID"]
-    if vector["signatureType"] <= 2:
-        assert signer().sign(digest) == vector["signature"]
+    assert "0x" + fields.wallet_digest(SEPARATORS[vector["exchange"]]).hex() == vector["signed_digest"] or (
+        vector["signatureType"] != 3 and vector["signed_digest"] == vector["order_hash_orderID"]
+    )
+    own = signer(vector["signatureType"], told["maker"])
+    assert own.order_signer == told["signer"]
+    assert own.sign_order(fields, SEPARATORS[vector["exchange"]]) == vector["signature"]
 
 
-@pytest.mark.parametrize("kind", [0, 1, 2])
+def test_the_vectors_name_every_contract_and_every_wallet_type_both_ways() -> None:
+    named = {(v["exchange"], v["signatureType"], v["side"]) for v in ORDERS["orders"]}
+    assert named == {(e, kind, side) for e in EXCHANGES for kind in range(4) for side in ("BUY", "SELL")}
+    assert len(ORDERS["orders"]) == 30
+
+
+@pytest.mark.parametrize("kind", [0, 1, 2, 3])
 def test_the_boot_check_agrees_for_every_wallet_type(kind: int) -> None:
-    signer(kind, AUTH["derived_wallets_polygon"]["GNOSIS_SAFE(2)"] if kind else "").check()
+    wallets = AUTH["derived_wallets_polygon"]
+    signer(kind, [*[""], *wallets.values()][kind]).check()
+
+
+def test_a_signature_that_differs_from_the_general_librarys_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    wallet = AUTH["derived_wallets_polygon"]["DEPOSIT_WALLET_BEACON(3)"]
+    monkeypatch.setattr(sign, "WALLET_VERSION", "2")
+    signer(0).check()
+    with pytest.raises(NotReady, match="ctf_v2"):
+        signer(3, wallet).check()
+
+
+def test_a_deposit_wallet_is_not_the_key_itself() -> None:
+    with pytest.raises(NotReady, match="deposit wallet"):
+        signer(3, AUTH["address"])
+
+
+@pytest.mark.parametrize("case", AUTH["L1_clob_auth"], ids=lambda case: str(case["nonce"]))
+def test_a_login_is_the_official_clients(case: dict[str, Any]) -> None:
+    digest = login_digest(case["address"], str(case["timestamp"]), case["nonce"])
+    assert "0x" + digest.hex() == case["digest"]
+    assert signer().sign(digest) == case["signature"]
+    if case["timestamp"] == 1_700_000_000:
+        assert signer().login_headers(case["nonce"]) == case["headers"]
 
 
 def test_the_address_follows_from_the_key() -> None:

@@ -128,7 +128,7 @@ async def test_polymarket_an_order_that_is_shown(
 
 async def test_polymarket_no_order_and_no_trades_is_absence_as_of_the_older_time() -> None:
     venue, shelf = polymarket(Nanos(AT + 3 * SECOND))
-    shelf.answers["/data/trades"] = page(trade("0xother"))
+    shelf.answers |= {"/data/trades": page(trade("0xother")), "/data/orders?": page(shown("0xother", "LIVE", "0"))}
     answer = await venue.look_up(IOC, None)
     assert isinstance(answer, Absent)
     assert answer.as_of == AT + 3 * SECOND
@@ -145,7 +145,7 @@ async def test_polymarket_no_order_and_no_trades_is_absence_as_of_the_older_time
 )
 async def test_polymarket_trades_without_their_order(size: str, after_s: int, expected: EndKind | None) -> None:
     venue, shelf = polymarket(Nanos(AT + after_s * SECOND))
-    shelf.answers["/data/trades"] = page(trade(venue.identify(IOC), size))
+    shelf.answers |= {"/data/trades": page(trade(venue.identify(IOC), size)), "/data/orders?": page()}
     answer = await venue.look_up(IOC, None)
     if expected is None:
         assert isinstance(answer, LookUpFailed)

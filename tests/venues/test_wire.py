@@ -320,7 +320,7 @@ def test_polymarket_credentials_say_what_is_missing_and_hide_the_rest(tmp_path: 
     for text, named in (
         ("[]", "JSON"),
         (polymarket_json(secret=""), "secret"),
-        (polymarket_json(signature_type=3), "signature_type"),
+        (polymarket_json(signature_type=4), "signature_type"),
         (polymarket_json(signature_type=1), "funder"),
         (polymarket_json(private_key="0x12"), "32 bytes"),
         (polymarket_json(private_key="zz"), "hex"),

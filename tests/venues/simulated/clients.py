@@ -34,8 +34,8 @@ async def running(
 ) -> AsyncIterator[Venue]:
     venue = Venue(
         Settings(
-            dialect=dialect, name=f"{dialect}-test", seed=7, pairs=SIM_PAIRS, faults=faults, quiet=quiet,
-            deposit_dollars=deposit, **{"hold_s": 0.3, **more},
+            dialect=dialect, name=f"{dialect}-test", seed=7, faults=faults, quiet=quiet,
+            deposit_dollars=deposit, **{"hold_s": 0.3, "pairs": SIM_PAIRS, **more},
         )
     )  # fmt: skip
     await venue.start()
