@@ -106,7 +106,7 @@ OFTEN = 0.35
 """How likely each kind is to exist in a scenario."""
 RATES = (0.03, 0.08, 0.2, 0.45)
 """How often a kind that exists strikes where it can."""
-RARE = frozenset({Fault.CANCEL_LOST, Fault.CANCEL_ANSWER_LOST, Fault.NO_BOOK})
+RARE = frozenset({Fault.CANCEL_LOST, Fault.CANCEL_ANSWER_LOST, Fault.NO_BOOK, Fault.REVERSED})
 """Kinds with few places to strike; they make the most of these."""
 OFTEN_OF_THE_RARE = 0.8
 RATES_OF_THE_RARE = (0.5, 0.8)

@@ -52,11 +52,12 @@ class Size:
 
 
 SIZES = (
+    Size(executors=(1,), pairs=(1,), crossings=(1,), faults_ms=(600, 1_000)),
     Size(executors=(1, 1, 1, 2), pairs=(1, 2), crossings=(1, 2), faults_ms=(900, 1_500)),
     Size(executors=(1, 2), pairs=(1, 2, 3), crossings=(2, 3, 4), faults_ms=(1_500, 3_000)),
     Size(executors=(1, 2), pairs=(2, 3, 4), crossings=(4, 5, 7), faults_ms=(3_000, 5_000)),
 )
-SHARES = (60, 30, 10)
+SHARES = (45, 35, 15, 5)
 """Most bugs show in a small scenario, and those are quick; some need many trades at once."""
 
 

@@ -185,7 +185,7 @@ class Line:
 
     def _cancelled(self, order: Order) -> LookUpAnswer:
         self._world.note(self.name, "is asked to cancel", order)
-        if self._chance.hit(Fault.CANCEL_LOST):
+        if self._chance.hit(Fault.CANCEL_LOST, 0.7):
             return LookUpFailed(order=order.order, at=self._now(), text="the cancel was lost")
         known = self._exchange.by_order.get(order.order)
         if known is not None:
