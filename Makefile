@@ -1,13 +1,14 @@
 # One command for everything; each does its own set-up. Needed: make, and Python 3.11 or newer with venv.
 #   make run                    a session against simulated venues        make run ARGS="--faults storm --duration 60"
 #   make test                   every test that needs no server           make test ARGS="tests/core -x"
+#   make conformance            other people's clients against the simulated venues   make conformance ARGS="--json"
 #   make check                  format, lint, types, rooms, tests with coverage: what CI runs
 #   make format · make lock · make clean
 # Paths are relative and quoted, so the checkout may lie below a folder with spaces.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock clean venv venv-dev
+.PHONY: help run test conformance check format lock clean venv venv-dev
 
 PY := .venv/bin/python
 # PYTHON=... chooses one; else the first that is new enough.
@@ -23,6 +24,10 @@ run: venv
 
 test: venv
 	$(PY) -m pytest -m "$(WITHOUT_SERVERS)" $(ARGS)
+
+# Builds an environment of its own below .crossfill/conformance; published clients never come into ours.
+conformance: venv
+	@$(PY) -m conformance $(ARGS)
 
 check: venv-dev
 	$(PY) -m ruff format --check .
@@ -60,9 +65,12 @@ venv-dev: venv
 # Hashes for every platform, and no address: whoever installs chooses the index.
 UV_COMPILE := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
   --no-emit-index-url --no-emit-find-links --extra test --extra speed pyproject.toml
+UV_CLIENTS := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+  --no-emit-index-url --no-emit-find-links conformance/requirements.in
 lock: venv-dev
 	$(UV_COMPILE) -o requirements.lock
 	$(UV_COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock
+	$(UV_CLIENTS) -o requirements-conformance.lock
 
 clean:
 	rm -rf .venv .crossfill .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

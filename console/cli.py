@@ -213,7 +213,9 @@ def prove(
 def simulate(
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, max=100_000_000, metavar="N", help="How many scenarios; 1000, with --planted at most 10000."),
+        typer.Option(
+            min=1, max=100_000_000, metavar="N", help="How many scenarios: 1000; with --planted at most 10000 a bug."
+        ),
     ] = None,
     start: Annotated[int, typer.Option("--from", min=0, metavar="SEED", help="The first of them.")] = 0,
     jobs: Annotated[
@@ -299,6 +301,9 @@ def venues(
         str, typer.Option(metavar="none|standard|storm|FILE", help="What the venues do wrong.")
     ] = "none",
     deposit: Annotated[int | None, typer.Option(min=1, metavar="DOLLARS", help="On each trading account.")] = None,
+    accounts: Annotated[
+        int, typer.Option(min=1, max=20, metavar="N", help="Traders at each venue, with keys and a deposit of their own.")
+    ] = 1,
     empty: Annotated[bool, typer.Option("--empty", help="No market makers: books hold what the bots put there.")] = False,
     duration: Annotated[int | None, typer.Option(min=1, metavar="SECONDS", help="End after so long.")] = None,
     as_json: Annotated[
@@ -313,16 +318,18 @@ def venues(
         ("--seed", "sim.seed", seed),
         ("--pairs", "pairs", None if pairs is None else str(pairs)),
         ("--faults", "sim.faults", faults),
-        ("--deposit", "sim.deposit_dollars", None if deposit is None else str(deposit)),
         ("--home", "home", None if home is None else str(home)),
     ]
     files = _files(config, DEFAULT_CONFIG)
     settings = _configured(files, as_json, [entry for entry in given if entry[2] is not None]).settings
+    if deposit is not None:  # no engine runs here, so it need not cover what an engine may tie up
+        sim = settings.sim.model_copy(update={"deposit_dollars": Decimal(deposit)})
+        settings = settings.model_copy(update={"sim": sim})
     ports = dict(_port(text, list(settings.venues)) for text in port or [])
 
     from console.venues import BoxOptions, run_venues
 
-    raise typer.Exit(int(run_venues(BoxOptions(settings, ports, duration, empty, as_json))))
+    raise typer.Exit(int(run_venues(BoxOptions(settings, ports, accounts, duration, empty, as_json))))
 
 
 @venues_app.command()

@@ -34,6 +34,8 @@ class BoxOptions:
     settings: Settings
     ports: Mapping[str, int]
     """By venue; a free one where it is not named."""
+    accounts: int
+    """Traders at each venue, who may meet each other."""
     duration_s: int | None
     empty: bool
     """No market makers: the books hold what the bots put there."""
@@ -63,7 +65,7 @@ async def _serve(options: BoxOptions) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    extra = ("--quiet",) if options.empty else ()
+    extra = ("--accounts", str(options.accounts), *(("--quiet",) if options.empty else ()))
     folder = options.settings.home / "venues"
     async with SimulatedVenues(options.settings, folder, extra, options.ports) as venues:
         told = await _told(venues)
@@ -96,9 +98,12 @@ async def _told(venues: SimulatedVenues) -> dict[str, dict[str, Any]]:
         for name, running in venues.running.items():
             ready = running.ready
             credentials = dict(ready["credentials"])
+            others = [dict(account) for account in ready["accounts"]]
             if ready["dialect"] == "kalshi":
                 credentials["rsa"] = await rsa_key(session, ready["rest"], credentials)
-            told[name] = {key: ready[key] for key in TOLD} | {"credentials": credentials}
+                for account in others:
+                    account["rsa"] = await rsa_key(session, ready["rest"], account["keys"][0])
+            told[name] = {key: ready[key] for key in TOLD} | {"credentials": credentials, "accounts": others}
     return told
 
 
@@ -137,7 +142,8 @@ def _card(told: Mapping[str, Mapping[str, Any]], path: Path) -> str:
         lines += [
             f"{name}: speaks {venue['dialect']}",
             f"  REST     {venue['rest']}" + ("/trade-api/v2" if venue["dialect"] == "kalshi" else ""),
-            f"  streams  {venue['ws_market']}" + ("" if venue["ws_user"] == venue["ws_market"] else f", {venue['ws_user']}"),
+            f"  streams  {venue['ws_market']}"
+            + ("" if venue["ws_user"] == venue["ws_market"] else f", {venue['ws_user']}"),
             f"  judge    {venue['admin']}/ledger, {venue['admin']}/status",
             f"  key      {credentials[key]}",
         ]
