@@ -68,7 +68,7 @@ from messages.leases import (
 from messages.markets import Market, Pair, VenueMode
 from messages.opportunities import Opportunity, Verdict
 from messages.orders import Cancel, FetchFills, FillSeen, LookUp, Named, OrderSeen, Repost, Role, Submit
-from messages.trades import AskQuotes, Escalate, Quote, Quoted, Rehearsed, Restarted, Woke
+from messages.trades import AskQuotes, Escalate, Quote, Quoted, Rehearsed, Restarted, RulesChanged, Woke
 from messages.units import MILLISECOND, SECOND, Nanos
 from venues.port import Failed, Trading
 
@@ -204,6 +204,16 @@ class Executor:
             case MarketsSeen():
                 self.gateway.load(message.venue, message.markets)
                 for market in message.markets:
+                    before = self.scout.markets.get((market.venue, market.market))
+                    if before is not None and market.version > before.version:
+                        self._queue(
+                            RulesChanged(
+                                venue=market.venue,
+                                market=market.market,
+                                version=market.version,
+                                at=self._clock.now(),
+                            )
+                        )
                     self.scout.markets[(market.venue, market.market)] = self._believed(market)
             case VenueSeen():
                 # it may have waited for us; and no clock but ours says how old it is
@@ -438,7 +448,8 @@ class Executor:
             if self._closed(key, now) or not self._young(book, now):
                 quotes.append(Quote(usable=False))
                 continue
-            levels = {"bids": book.bids(term.outcome), "asks": book.asks(term.outcome)}
+            ticks = self.scout.markets[key].ticks
+            levels = {"bids": book.bids(term.outcome), "asks": book.asks(term.outcome), "ticks": ticks}
             quotes.append(Quote.model_validate({"usable": True, **levels}))
         spendable = tuple(self.desk.free(term.venue) for term in terms)
         self._queue(Quoted(trade=name, at=now, quotes=tuple(quotes), spendable=spendable))

@@ -29,7 +29,7 @@ from messages.leases import (
     ReturnClaims,
 )
 from messages.orders import Named, OrderReport, Submit
-from messages.trades import CursorMoved, Opened, Quoted, Rehearsed, Restarted, Woke
+from messages.trades import CursorMoved, Opened, Quoted, Rehearsed, Restarted, RulesChanged, Woke
 from messages.units import Money, Nanos, Outcome, Quantity
 
 Key = tuple[str, str]
@@ -102,6 +102,9 @@ class Desk:
             case Restarted():
                 for trade in list(self.open.values()):
                     self._step(applied, seq, trade, event, event.at)
+            case RulesChanged():
+                for trade in list(self.open.values()):
+                    self._step(applied, seq, trade, event, event.at)
             case Quoted() | Woke():
                 self._step(applied, seq, self.trades.get(event.trade), event, event.at)
             case Named():
@@ -131,6 +134,8 @@ class Desk:
                 trade = self.trades.get(event.trade)
             case OrderReport():
                 trade = self._trade_of(event.order)
+            case RulesChanged():
+                return any(step(one, event)[0] is not one for one in self.open.values())
             case CapitalGranted():
                 return event.total > self.granted.get(event.venue, 0)
             case ClaimsGranted() | ReturnClaims():

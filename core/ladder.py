@@ -15,6 +15,7 @@ from core.ledger import most_taken
 from core.trade import Trade, cash_of
 from core.units import tick_down, tick_up, whole_lots
 from core.walk import Walk, walk_asks, walk_bids
+from messages.markets import TickBand
 from messages.orders import Order, Role
 from messages.reasons import Refusal
 from messages.trades import LegTerms, Quote, Quoted
@@ -89,7 +90,7 @@ def choose(trade: Trade, quoted: Quoted) -> Send | Wait | GiveUp:
         pause = bounds.pause if blocked else Nanos(bounds.pause * 2)
         return Wait(Nanos(at + pause), blocked)
     slack = _slack(trade, way)
-    orders = tuple(_order(trade, piece, way.role, at, used_up, slack) for piece in way.pieces)
+    orders = tuple(_order(trade, piece, way.role, quoted, used_up, slack) for piece in way.pieces)
     return Send(orders, resting=used_up)
 
 
@@ -199,15 +200,16 @@ def _sellable(trade: Trade, way: _Way) -> bool:
     )
 
 
-def _order(trade: Trade, piece: _Piece, role: Role, at: Nanos, used_up: bool, slack: int) -> Order:
-    terms, walk, bounds = trade.terms[piece.leg], piece.walk, trade.bounds
+def _order(trade: Trade, piece: _Piece, role: Role, quoted: Quoted, used_up: bool, slack: int) -> Order:
+    terms, walk, bounds, at = trade.terms[piece.leg], piece.walk, trade.bounds, quoted.at
+    ticks = quoted.quotes[piece.leg].ticks or terms.ticks
     resting = used_up and walk.quantity >= terms.min_quantity
     if resting:
-        price = _inside(terms, piece)
+        price = _inside(ticks, piece)
     elif piece.side is Side.SELL:
-        price = tick_up(Price(max(bounds.floor, walk.worst - slack)), terms.ticks) or walk.worst
+        price = tick_up(Price(max(bounds.floor, walk.worst - slack)), ticks) or walk.worst
     else:
-        price = tick_down(Price(walk.worst + slack), terms.ticks) or walk.worst
+        price = tick_down(Price(walk.worst + slack), ticks) or walk.worst
     spends = terms.cash_denominated and piece.side is Side.BUY and not resting
     rung = sum(1 for state in trade.orders if state.order.leg == piece.leg)
     return Order(
@@ -229,9 +231,9 @@ def _order(trade: Trade, piece: _Piece, role: Role, at: Nanos, used_up: bool, sl
     )
 
 
-def _inside(terms: LegTerms, piece: _Piece) -> Price:
+def _inside(ticks: tuple[TickBand, ...], piece: _Piece) -> Price:
     """One tick better for the other side than its best price, on the grid."""
     best = piece.walk.best
     if piece.side is Side.SELL:
-        return tick_up(Price(best + 1), terms.ticks) or best
-    return tick_down(Price(best - 1), terms.ticks) or best
+        return tick_up(Price(best + 1), ticks) or best
+    return tick_down(Price(best - 1), ticks) or best

@@ -35,7 +35,7 @@ from messages.orders import (
     Withheld,
 )
 from messages.reasons import Refusal, Trouble
-from messages.trades import AskQuotes, Escalate, Opened, Quoted, Restarted, Woke
+from messages.trades import AskQuotes, Escalate, Opened, Quoted, Restarted, RulesChanged, Woke
 from messages.units import SECOND, Nanos, Quantity, Side, TimeInForce
 
 Commands = tuple[Command, ...]
@@ -45,6 +45,8 @@ QUOTES_LATE = Nanos(2 * SECOND)
 """Quotes that did not come in this time are asked for again."""
 
 TROUBLE_OF = {Refusal.FUNDS: Trouble.FUNDS, Refusal.RATE_LIMIT: Trouble.RATE_LIMITED}
+NOT_NOW = (Refusal.RATE_LIMIT, Refusal.MODE)
+"""Refusals that say nothing of the order: the same one may be taken a moment later."""
 RANK = {Settlement.MATCHED: 0, Settlement.CONFIRMED: 1, Settlement.REVERSED: 2}
 
 
@@ -63,6 +65,8 @@ def step(trade: Trade, event: Event) -> tuple[Trade, Commands]:
             return _woke(trade, event.at)
         case Restarted():
             return _restarted(trade, event.at)
+        case RulesChanged():
+            return _rules_changed(trade, event)
         case Named():
             state = trade.state_of(event.order)
             return (trade if state is None or state.wire else _put(trade, state, wire=event.wire, key=event.key)), ()
@@ -133,7 +137,10 @@ def _ended(trade: Trade, state: OrderState, event: Ended) -> Trade:
     if state.how is not None:
         return _put(trade, state, reported=reported) if reported != state.reported else trade
     killed_unfilled = event.how is EndKind.KILLED and reported == 0
-    unsure = killed_unfilled and state.reposts and not state.landed and not terms.kill_consumes
+    unsure = killed_unfilled and state.reposts and not terms.kill_consumes
+    if unsure and state.landed:
+        # one copy of it was killed and left no trace; of the other something was seen, and that one's fate is still open
+        return _put(trade, state, **_doubted(state, event.at), repost_useless=True, asked=0, ask_after=event.at)
     if unsure and event.at < _fence(trade, state):
         # this may be the answer to our re-post alone: where a killed order does not use up its identity,
         # the first request may still arrive
@@ -199,7 +206,22 @@ def _refused(trade: Trade, state: OrderState, event: Refused) -> Trade:
         ask = _later(trade, state, event.at)
         useless = useless or state.repost_useless
         return _put(trade, state, **_doubted(state, event.at), repost_useless=useless, ask_after=ask)
-    return _put(trade, state, phase=Phase.DONE, refused=event.reason)
+    trade = _put(trade, state, phase=Phase.DONE, refused=event.reason)
+    return _not_now(trade, state.order, event.at) if event.reason in NOT_NOW and state.order.reduces else trade
+
+
+def _not_now(trade: Trade, order: Order, at: Nanos) -> Trade:
+    """A recovery met a venue that was busy or closed for a moment: that is no attempt, and the next one waits longer.
+
+    What bounds it is the deadline, and the pause that doubles.
+    """
+    refused = [state.order for state in trade.orders if state.order.reduces and state.refused in NOT_NOW]
+    pause = min(trade.bounds.pause << min(len(refused), 16), trade.bounds.ask_most)
+    changes: dict[str, Any] = {"next_rung_at": Nanos(max(trade.next_rung_at, at + pause))}
+    if not any(other.made_at == order.made_at and other.order != order.order for other in refused):
+        rung = "aggressive" if order.time_in_force is TimeInForce.IOC else "resting"
+        changes[rung] = max(0, getattr(trade, rung) - 1)
+    return trade.model_copy(update=changes)
 
 
 def _landed(trade: Trade, state: OrderState, at: Nanos) -> tuple[Trade, Commands]:
@@ -320,6 +342,20 @@ def _restarted(trade: Trade, at: Nanos) -> tuple[Trade, Commands]:
     return trade, tuple(commands) + more
 
 
+def _rules_changed(trade: Trade, event: RulesChanged) -> tuple[Trade, Commands]:
+    """What rests in that market is cancelled now, and what is not proved to rest as soon as it is seen to."""
+    commands: list[Command] = []
+    for state in trade.orders:
+        order = state.order
+        there = (order.venue, order.market) == (event.venue, event.market)
+        if not there or not order.expires_at or state.proven or state.recalled_at:
+            continue
+        trade = _put(trade, state, recalled_at=event.at, ask_after=min(state.ask_after, _first(trade, event.at)))
+        if state.phase is Phase.RESTING:
+            commands.append(Cancel(order=order))
+    return trade, tuple(commands)
+
+
 def _quoted(trade: Trade, quoted: Quoted) -> tuple[Trade, Commands]:
     if not trade.quotes_asked_at or {len(quoted.quotes), len(quoted.spendable)} != {len(trade.terms)}:
         return trade, ()  # nobody waits for these (asked twice, or before a restart), or they are not of this trade
@@ -421,7 +457,8 @@ def _fence(trade: Trade, state: OrderState) -> Nanos:
 
 def _expiry(trade: Trade, state: OrderState) -> Nanos:
     """When a resting order is cancelled: `expires_at`, and after a restart no later than it may rest from there on."""
-    return Nanos(min(state.order.expires_at, state.posted_at + trade.bounds.rest))
+    due = min(state.order.expires_at, state.posted_at + trade.bounds.rest)
+    return Nanos(min(due, state.recalled_at) if state.recalled_at else due)
 
 
 def _doubted(state: OrderState, at: Nanos) -> dict[str, Any]:

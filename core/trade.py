@@ -50,6 +50,8 @@ class OrderState(Message):
     doubted_at: Nanos = Nanos(0)
     ask_after: Nanos
     asked: int = 0
+    recalled_at: Nanos = Nanos(0)
+    """When the rules under which it rests changed, so that it is taken back before its time; 0 where they did not."""
     reposts: int = 0
     repost_useless: bool = False
     """A re-post was answered without proving anything; the next would be too."""

@@ -98,6 +98,8 @@ class Quote(Message):
     usable: bool
     bids: tuple[tuple[Price, Quantity], ...] = ()
     asks: tuple[tuple[Price, Quantity], ...] = ()
+    ticks: tuple[TickBand, ...] = ()
+    """The price grid of today, which may have changed since the intent; empty where it is not known."""
 
 
 class Quoted(Event):
@@ -114,6 +116,16 @@ class Woke(Event):
     """The sweep reached the trade and time alone had something to say."""
 
     trade: str
+    at: Nanos
+
+
+class RulesChanged(Event):
+    """A market's tick, contract, negRisk, rules or fees changed: what rests there was made under others and is taken back."""
+
+    venue: str
+    market: str
+    version: int
+    """Of the metadata that says so."""
     at: Nanos
 
 

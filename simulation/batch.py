@@ -24,6 +24,7 @@ from typing import Self, TypeVar
 
 from loguru import logger
 
+from journal.errors import JournalError
 from messages.units import Nanos
 from simulation.chance import Fault, Hit
 from simulation.world import Killed, World
@@ -100,7 +101,7 @@ def played(world: World) -> str:
     for process in world.time.processes:
         for failure in process.failures:
             cause = failure.get("exception")
-            if cause is not None and not isinstance(cause, Killed):
+            if cause is not None and not isinstance(cause, Killed | JournalError):
                 world.judge.broke(f"a callback failed: {process.name}: {type(cause).__name__}: {cause}")
     return world.judge.broken
 

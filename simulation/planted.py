@@ -792,6 +792,20 @@ def _lease_minted_twice(swap: Swap) -> None:
         self.level = level
 
     swap(Pool, "_granted", granted)
+    swap(Pool, "_room", property(lambda self: self.capacity * keys.TOKEN))
+
+
+@_bug("lease that comes twice", "A lease that the mail brings again may be spent again.", "I7")
+def _lease_that_comes_twice(swap: Swap) -> None:
+    real = KeyRing.granted
+
+    def granted(self: KeyRing, grant: KeysGranted, now: Nanos) -> None:
+        held = self._leases.get(grant.venue)
+        if held is not None and held.number == grant.lease:
+            del self._leases[grant.venue]
+        real(self, grant, now)
+
+    swap(KeyRing, "granted", granted)
 
 
 @_bug("expired lease spent", "A lease is spent on after its time, when somebody else may have what was in it.", "I7")

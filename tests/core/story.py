@@ -53,7 +53,7 @@ from messages.orders import (
     Withheld,
 )
 from messages.reasons import Refusal, Trouble
-from messages.trades import AskQuotes, Bounds, Escalate, LegTerms, Opened, Quote, Quoted, Restarted, Woke
+from messages.trades import AskQuotes, Bounds, Escalate, LegTerms, Opened, Quote, Quoted, Restarted, RulesChanged, Woke
 from messages.units import CENT, CONTRACT, ONE_DOLLAR, SECOND, Money, Nanos, Outcome, Price, Quantity, Side, TimeInForce
 
 START = Nanos(1_000_000 * SECOND)
@@ -506,6 +506,10 @@ def event_of(line: Line, given: tuple[str, ...], trade: Trade | None) -> Event:
         return Woke(trade=name, at=at) if verb == "woke" else Restarted(epoch=2, at=at)
     if verb == "quoted":
         return _quoted(words, at, trade)
+    if verb == "changed":
+        assert trade is not None
+        term = trade.terms[LEGS.index(words[0])]
+        return RulesChanged(venue=term.venue, market=term.market, version=2, at=at)
     order, words = _order_called(words[0], trade), words[1:]
     repost = "repost" in words
     match verb:
@@ -545,6 +549,9 @@ def event_text(event: Event, trade: Trade) -> str:
             return "woke"
         case Restarted():
             return "restarted"
+        case RulesChanged():
+            keys = [(term.venue, term.market) for term in trade.terms]
+            return f"changed {LEGS[keys.index((event.venue, event.market))]}"
         case Quoted():
             return "quoted " + " ".join(_quote_texts(event))
         case Named():

@@ -184,7 +184,7 @@ def test_a_leg_that_is_always_refused_pauses_its_market_though_the_other_was_unw
 def test_only_a_refused_opening_is_a_refusal_of_the_market() -> None:
     trade = story(
         f"{HEAD}1s ended a 10 |\n1s ended b 0 | ask quotes\n2s quoted a 48/50 b 43/90 | submit a.unwind\n"
-        "3s refused a.unwind venue_mode | ask quotes\n=> open"
+        "3s refused a.unwind invalid_price | ask quotes\n=> open"
     )
     assert not refused(trade, 0)
     assert not refused(trade, 1)

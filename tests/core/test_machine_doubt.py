@@ -544,3 +544,22 @@ def test_nothing_is_sent_again_once_a_person_has_been_asked() -> None:
         2.4s   absent b        |
         => escalated, b in doubt
     """)
+
+
+def test_a_copy_that_was_killed_says_nothing_of_the_one_that_is_filling() -> None:
+    """The first request arrives after its copy was killed; the answer to the copy is slow and comes last. Where a kill
+    leaves no trace, its "killed, nothing matched" is the copy's fate alone.
+    """
+    story("""
+        given  b.late_arrival 5s
+        0s     opened 20                 | submit a, submit b
+        0.03s  ended a 20                |
+        0.03s  filled a 20 confirmed     |
+        0.3s   lost b timeout            | look up b
+        0.4s   absent b                  | repost b
+        0.5s   filled b 8 f1             |
+        0.6s   ended b 0                 |
+        0.7s   woke                      | look up b
+        0.8s   ended b 20                |
+        => hedged, nets 20/20
+    """)

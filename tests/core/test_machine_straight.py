@@ -231,7 +231,7 @@ def test_a_hedge_that_is_refused_goes_on_to_the_next_rung() -> None:
         0.03s  ended a 10                |
         0.05s  ended b 0                 | ask quotes
         0.07s  quoted a 48/50 b 43/60    | submit a.unwind sell 10 @48
-        0.09s  refused a.unwind venue_mode |
+        0.09s  refused a.unwind invalid_price |
         0.17s  woke                      | fetch a, ask quotes
         0.18s  quoted a 48/50 b 43/46    | submit b.complete buy 10 @47
         0.19s  ended b.complete 10       |
@@ -333,12 +333,93 @@ def test_every_rung_used_up_is_told_to_a_person_once() -> None:
         0.09s  ended a.unwind 0          |
         0.17s  woke                      | ask quotes
         0.2s   quoted a 48/51 b 43/60    | submit a.unwind2 sell 10 @49 gtd
-        0.3s   refused a.unwind2 venue_mode | ask quotes
+        0.3s   refused a.unwind2 invalid_price | ask quotes
         0.4s   quoted a 48/51 b 43/60    | escalate
         0.5s   woke                      |
         0.6s   quoted a 48/51 b 43/60    |
         30s    woke                      |
         => escalated, nets 10/0, excess a 10
+    """)
+
+
+def test_what_rests_in_a_market_whose_rules_change_is_taken_back_at_once() -> None:
+    """It was made for another grid or contract; a second word of the same change says nothing new."""
+    story("""
+        given  aggressive_max 1, resting_max 2
+        0s     opened 10                 | submit a, submit b
+        0.03s  ended a 10                |
+        0.03s  filled a 10 confirmed     |
+        0.05s  ended b 0                 | ask quotes
+        0.07s  quoted a 48/51 b 43/60    | submit a.unwind sell 10 @48 ioc
+        0.09s  ended a.unwind 0          |
+        0.17s  woke                      | ask quotes
+        0.2s   quoted a 48/51 b 43/60    | submit a.unwind2 sell 10 @49 gtd
+        0.25s  rested a.unwind2          |
+        0.3s   changed b                 |
+        0.4s   changed a                 | cancel a.unwind2
+        0.41s  changed a                 |
+        0.5s   woke                      | cancel a.unwind2
+        0.6s   ended a.unwind2 4 cancelled | ask quotes
+        => open, nets 6/0
+    """)
+
+
+def test_what_is_only_then_seen_to_rest_is_taken_back_too() -> None:
+    story("""
+        given  aggressive_max 1, resting_max 2
+        0s     opened 10                 | submit a, submit b
+        0.03s  ended a 10                |
+        0.03s  filled a 10 confirmed     |
+        0.05s  ended b 0                 | ask quotes
+        0.07s  quoted a 48/51 b 43/60    | submit a.unwind sell 10 @48 ioc
+        0.09s  ended a.unwind 0          |
+        0.17s  woke                      | ask quotes
+        0.2s   quoted a 48/51 b 43/60    | submit a.unwind2 sell 10 @49 gtd
+        0.3s   changed a                 |
+        0.35s  rested a.unwind2          |
+        0.46s  woke                      | cancel a.unwind2
+        => open
+    """)
+
+
+def test_a_storm_of_rate_limits_uses_up_no_attempts() -> None:
+    """A venue answered 429 for 0.7 seconds: eleven attempts were gone by then, and a person was asked for nothing."""
+    story("""
+        given  aggressive_max 1, resting_max 0
+        0s     opened 10                 | submit a, submit b
+        0.03s  ended a 10                |
+        0.03s  filled a 10 confirmed     |
+        0.05s  ended b 0                 | ask quotes
+        0.07s  quoted a 48/51 b 43/60    | submit a.unwind sell 10
+        0.09s  refused a.unwind rate_limited |
+        0.25s  woke                      |
+        0.3s   woke                      | ask quotes
+        0.31s  quoted a 48/51 b 43/60    | submit a.unwind2 sell 10
+        0.33s  refused a.unwind2 venue_mode |
+        0.7s   woke                      |
+        0.75s  woke                      | ask quotes
+        0.76s  quoted a 48/51 b 43/60    | submit a.unwind3 sell 10
+        0.78s  ended a.unwind3 10        |
+        0.78s  filled a.unwind3 10 confirmed |
+        => flat
+    """)
+
+
+def test_a_storm_that_does_not_end_is_bounded_by_the_deadline() -> None:
+    story("""
+        given  aggressive_max 1, resting_max 0, deadline 1s
+        0s     opened 10                 | submit a, submit b
+        0.03s  ended a 10                |
+        0.03s  filled a 10 confirmed     |
+        0.05s  ended b 0                 | ask quotes
+        0.07s  quoted a 48/51 b 43/60    | submit a.unwind sell 10
+        0.09s  refused a.unwind rate_limited |
+        0.9s   woke                      | ask quotes
+        0.91s  quoted a 48/51 b 43/60    | submit a.unwind2 sell 10
+        0.93s  refused a.unwind2 rate_limited |
+        1.4s   woke                      | ask quotes
+        1.41s  quoted a 48/51 b 43/60    | escalate
+        => escalated
     """)
 
 
