@@ -98,7 +98,7 @@ class Errands:
     def _renew(self) -> None:
         name, epoch = self._place.name, self._memory.epoch
         for venue, settings in self._settings.venues.items():
-            self._outbox.tell(f"key_pool.{venue}", self._ring.want(venue, epoch))
+            self._outbox.tell(f"key_pool.{venue}", self._ring.want(venue))
             granted = Money(self._desk.granted.get(venue, 0))
             if not granted:
                 wanted = Money(money(settings.capital_dollars) // self._settings.engine.executors)

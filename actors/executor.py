@@ -107,7 +107,7 @@ class Executor:
         self.desk = Desk(id_root(self._memory.genesis, self.place.name))
         self._dispatch = Dispatch(self.place.name, self.epoch)
         self._recall()
-        self.ring = KeyRing(self.place.name)
+        self.ring = KeyRing(self.place.name, self.epoch)
         self.gateway = Gateway(self._adapters(), self.ring, clock, self._queue, yes_scale_of(settings))
         await self.gateway.open()
         self._bounds, self._policy, self._limits = bounds_of(settings), policy_of(settings), limits_of(settings)

@@ -42,7 +42,7 @@ from messages.orders import (
 )
 from messages.reasons import Refusal, Trouble
 from messages.units import SECOND, Outcome, Price
-from venues.port import Failed, NotReady, Prepared, Trading
+from venues.port import Failed, LookUpAnswer, NotReady, Prepared, Trading
 
 BETWEEN_LEGS = 0.03
 """Seconds between the sends of two legs where a chaos run wants to die between them."""
@@ -218,7 +218,7 @@ class Gateway:
         answer = await self.reader(order.venue).look_up(order, venue_order)
         if isinstance(answer, Rested | Ended):
             await self._fills(order, answer.venue_order)
-        self._heard(answer)
+        self._heard(_looked_up(answer))
 
     def cancel(self, command: Cancel, venue_order: str | None) -> None:
         order = command.order
@@ -227,7 +227,7 @@ class Gateway:
     async def _cancel(self, order: Order, venue_order: str | None) -> None:
         if (order.venue, order.market) not in self._known:
             return
-        self._heard(await self.reader(order.venue).cancel(order, venue_order))
+        self._heard(_looked_up(await self.reader(order.venue).cancel(order, venue_order)))
 
     def fetch_fills(self, command: FetchFills, venue_order: str | None) -> None:
         order = command.order
@@ -287,6 +287,11 @@ class Gateway:
 
     failed: BaseException | None = None
     """An adapter broke its promise never to raise: the executor dies of it rather than wait for an answer in vain."""
+
+
+def _looked_up(answer: LookUpAnswer) -> LookUpAnswer:
+    """Made after everything that was sent of the order, so that an end in it is the end of all copies that arrived."""
+    return answer.model_copy(update={"looked_up": True}) if isinstance(answer, Ended) else answer
 
 
 def _same(adapter: Trading, order: Order, wire: str) -> bool:

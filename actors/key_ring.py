@@ -45,13 +45,15 @@ class _Met:
 class KeyRing:
     """`spend` is on the way of every order and waits for nobody."""
 
-    def __init__(self, holder: str) -> None:
-        self._holder = holder
+    def __init__(self, holder: str, epoch: int) -> None:
+        self._holder, self._epoch = holder, epoch
         self._leases: dict[str, _Lease] = {}
         self._met: dict[tuple[str, str], _Met] = {}
         """By venue and key: an answer may come when the next lease, through another key, is here already."""
 
     def granted(self, grant: KeysGranted, now: Nanos) -> None:
+        if grant.holder_epoch != self._epoch:
+            return  # to a predecessor, who died before it came: the owner has counted it as spent
         for (venue, _), met in self._met.items():
             if venue == grant.venue:
                 met.answered()
@@ -101,7 +103,7 @@ class KeyRing:
             met.rate_limited += rate_limited
             met.unauthorised += unauthorised
 
-    def want(self, venue: str, epoch: int) -> WantKeys:
+    def want(self, venue: str) -> WantKeys:
         """The report of what was spent, which asks for the next budget."""
         lease = self._leases.get(venue)
         number = opened = closed = rate_limited = unauthorised = 0
@@ -113,7 +115,7 @@ class KeyRing:
                 rate_limited, unauthorised = met.told = met.rate_limited, met.unauthorised
         return WantKeys(
             holder=self._holder,
-            epoch=epoch,
+            epoch=self._epoch,
             venue=venue,
             lease=number,
             opened=opened,

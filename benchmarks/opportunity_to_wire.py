@@ -176,7 +176,8 @@ class Engine:
             key = settings.keys[0].name
             await self._say(
                 KeysGranted(
-                    owner_epoch=1, holder="executor", venue=name, lease=number + 1, key=key, opening=10_000, closing=100,
+                    owner_epoch=1, holder="executor", holder_epoch=executor.epoch, venue=name, lease=number + 1,
+                    key=key, opening=10_000, closing=100,
                     opening_for=Nanos(5 * SECOND), closing_for=Nanos(5 * SECOND),
                 )
             )  # fmt: skip

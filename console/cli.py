@@ -293,18 +293,20 @@ def venues(
     context: typer.Context,
     config: ConfigOption = None,
     port: Annotated[
-        list[str] | None, typer.Option(metavar="VENUE=PORT", help="Where a venue listens, else on a free port; repeat it.")
+        list[str] | None,
+        typer.Option(metavar="VENUE=PORT", help="Where a venue listens, else on a free port; repeat it."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="Decides keys, prices and faults.")] = None,
     pairs: Annotated[Path | None, typer.Option(metavar="FILE", help="Which markets there are.")] = None,
-    faults: Annotated[
-        str, typer.Option(metavar="none|standard|storm|FILE", help="What the venues do wrong.")
-    ] = "none",
+    faults: Annotated[str, typer.Option(metavar="none|standard|storm|FILE", help="What the venues do wrong.")] = "none",
     deposit: Annotated[int | None, typer.Option(min=1, metavar="DOLLARS", help="On each trading account.")] = None,
     accounts: Annotated[
-        int, typer.Option(min=1, max=20, metavar="N", help="Traders at each venue, with keys and a deposit of their own.")
+        int,
+        typer.Option(min=1, max=20, metavar="N", help="Traders at each venue, with keys and a deposit of their own."),
     ] = 1,
-    empty: Annotated[bool, typer.Option("--empty", help="No market makers: books hold what the bots put there.")] = False,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="No market makers: books hold what the bots put there.")
+    ] = False,
     duration: Annotated[int | None, typer.Option(min=1, metavar="SECONDS", help="End after so long.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document a line: the first when ready, the last at the end.")
@@ -334,7 +336,9 @@ def venues(
 
 @venues_app.command()
 def drift(
-    openapi: Annotated[Path, typer.Option("--openapi", metavar="FILE", help="Kalshi's OpenAPI document, YAML or JSON.")],
+    openapi: Annotated[
+        Path, typer.Option("--openapi", metavar="FILE", help="Kalshi's OpenAPI document, YAML or JSON.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """What a newer document changed in what the engine uses. Ends with 6 where something did."""

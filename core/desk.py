@@ -111,6 +111,13 @@ class Desk:
                 self._named(applied, seq, event)
             case OrderReport():
                 self._step(applied, seq, self._trade_of(event.order), event, event.at)
+            case _:
+                self._fact(event)
+        return applied
+
+    def _fact(self, event: Message) -> None:
+        """What owners grant and people order: it moves no trade."""
+        match event:
             case CapitalGranted():
                 self.granted[event.venue] = max(self.granted.get(event.venue, 0), event.total)
             case ClaimsGranted() | ReturnClaims() | ClaimsReturned():
@@ -124,7 +131,6 @@ class Desk:
                 self.halted = f"{event.by}: {event.why}"
             case Resume():
                 self.halted = ""
-        return applied
 
     def changes(self, event: Message) -> bool:
         """Whether folding the event would change anything: what changes nothing is not journaled."""

@@ -325,6 +325,7 @@ class Pool:
         return KeysGranted(
             owner_epoch=owner_epoch,
             holder=want.holder,
+            holder_epoch=want.epoch,
             venue=want.venue,
             lease=self.last_lease + 1,
             key=choice.key,
@@ -347,6 +348,7 @@ class Pool:
         return KeysGranted(
             owner_epoch=owner_epoch,
             holder=want.holder,
+            holder_epoch=want.epoch,
             venue=want.venue,
             lease=number,
             key=lease.key or self.choose(now).key,

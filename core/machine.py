@@ -138,10 +138,10 @@ def _ended(trade: Trade, state: OrderState, event: Ended) -> Trade:
         return _put(trade, state, reported=reported) if reported != state.reported else trade
     killed_unfilled = event.how is EndKind.KILLED and reported == 0
     unsure = killed_unfilled and state.reposts and not terms.kill_consumes
-    if unsure and state.landed:
-        # one copy of it was killed and left no trace; of the other something was seen, and that one's fate is still open
+    if unsure and state.landed and not event.looked_up:
+        # one copy of it was killed; of the other something was seen, and that one's fate is still open
         return _put(trade, state, **_doubted(state, event.at), repost_useless=True, asked=0, ask_after=event.at)
-    if unsure and event.at < _fence(trade, state):
+    if unsure and not state.landed and event.at < _fence(trade, state):
         # this may be the answer to our re-post alone: where a killed order does not use up its identity,
         # the first request may still arrive
         return _put(trade, state, **_doubted(state, event.at), repost_useless=True, ask_after=_fence(trade, state))

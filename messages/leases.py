@@ -116,6 +116,8 @@ class KeysGranted(Event):
 
     owner_epoch: int
     holder: str
+    holder_epoch: int
+    """The incarnation that asked. Another one may not spend it: the owner counts as spent whatever a dead one held."""
     venue: str
     lease: int
     key: str

@@ -112,6 +112,8 @@ class Ended(OrderReport):
     venue_order: str
     matched: Quantity
     how: EndKind
+    looked_up: bool = False
+    """By a look-up, which knows of every copy that has arrived; else one request's answer or a stream's word."""
 
 
 class Refused(OrderReport):

@@ -182,7 +182,10 @@ class Exchange:
         self.accepted_twice: list[str] = []
         self.log: list[FillSeen] = []
         """Executions as a list would show them, oldest first, with today's settlement."""
-        self._numbered = 0
+        self._numbered = self._taken_in = 0
+        self.traces: dict[str, Known] = {}
+        """By order: what was killed unfilled and does not use up its identity, where the venue still shows it."""
+        self.shows_killed = chance.stream(f"{rules.name} traces").random() < 0.5
         self._told_markets: dict[str, Market] = {}
 
     # Metadata and books
@@ -247,7 +250,8 @@ class Exchange:
             raise Duplicate
         listing = self.listings[order.market]
         self._admit(order, listing, key)
-        known = Known(order, wire, f"{self.rules.name[0]}{len(self.orders) + 1}", self._now())
+        self._taken_in += 1
+        known = Known(order, wire, f"{self.rules.name[0]}{self._taken_in}", self._now())
         wanted = order.quantity if order.spend is None else None
         taken = self._match(known, listing)
         rests = order.time_in_force is TimeInForce.GTD and (wanted is None or taken < wanted)
@@ -263,6 +267,8 @@ class Exchange:
                 self._work(known)
             self._announce(known)
             return known
+        if self.shows_killed:
+            self.traces[order.order] = known
         return None
 
     def _spent_all(self, known: Known) -> bool:

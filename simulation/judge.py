@@ -22,7 +22,7 @@ from messages.books import Book
 from messages.control import Halt, Resume, VenueSeen
 from messages.leases import CapitalGranted, ClaimsGranted, ClaimsReturned, KeysGranted, MarketsSeen
 from messages.markets import Market, VenueMode
-from messages.orders import Named, Order, Role, Settlement, Submit
+from messages.orders import LookUp, Named, Order, Role, Settlement, Submit
 from messages.trades import Escalate, Hashed
 from messages.units import SECOND, Nanos, Outcome, Side
 from venues.port import Prepared
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from simulation.world import Resident, Trader, World
 
 INBOX_MOST = 2_000
+ASKED_MOST = 150
+"""Look-ups of one order: it is asked about for some tens of seconds at the most, ever less often."""
 TOKEN = int(SECOND)
 NEWS_WITHIN = Nanos(5 * SECOND)
 """The venues' own lists of executions are read on more often than this."""
@@ -93,6 +95,7 @@ class Judge:
         self._holders: dict[str, str] = {}
         self._heard: dict[str, Heard] = {name: Heard() for name in world.names}
         self._alerts: Counter[str] = Counter()
+        self._asked: Counter[str] = Counter()
         self._halted: set[str] = set()
         """Executors that were told to open nothing, and have not lost that with their life."""
         self._halted_for_good: set[str] = set()
@@ -120,7 +123,7 @@ class Judge:
 
     def delivers(self, hearer: Resident, message: Message) -> None:
         heard = self._heard.get(hearer.name)
-        if heard is None:
+        if heard is None or self.world.residents[hearer.name] is not hearer:
             return
         match message:
             case MarketsSeen():
@@ -184,6 +187,8 @@ class Judge:
                     named = parse(record.kind, record.body)
                     assert isinstance(named, Named)
                     self._named[writer].add(named.order)
+                elif record.kind == "ClaimsGranted":
+                    self._believed(writer, parse(record.kind, record.body))
                 elif record.kind == "ClaimsReturned":
                     self._returned(writer, parse(record.kind, record.body))
                 elif record.kind == "Halt":
@@ -212,11 +217,32 @@ class Judge:
         for group in grant.groups:
             self._holders[group] = grant.holder
 
+    def _believed(self, writer: str, message: Message) -> None:
+        assert isinstance(message, ClaimsGranted)
+        trader: Trader = self.world.residents[writer].shell  # type: ignore[assignment]
+        for group in message.groups:
+            mine = self._holders.get(group) == writer or group not in trader.desk.claims
+            self.must(mine, "I17: it takes a group for its own that it has not, or no more", writer, group)
+
     def _returned(self, writer: str, message: Message) -> None:
         assert isinstance(message, ClaimsReturned)
-        for group, _ in message.claims:
+        trader: Trader = self.world.residents[writer].shell  # type: ignore[assignment]
+        groups = {group for group, _ in message.claims}
+        for trade in trader.desk.trades.values():
+            if trade.opened.opportunity.group in groups:
+                for state in trade.orders:
+                    over = self._is_over(state.order)
+                    self.must(over, "I17: it gives a group back while an order in it is not over", state.order.order)
+        for group in groups:
             if self._holders.get(group) == writer:
                 del self._holders[group]
+
+    def _is_over(self, order: Order) -> bool:
+        """By the venue's book: it is not on its way, does not rest, and nothing of it can be taken back."""
+        known = self.world.exchanges[order.venue].by_order.get(order.order)
+        if known is None or order.order in self._beyond:
+            return order.order in self._beyond or not self._flying[order.order]
+        return known.how is not None and all(f.settlement is not Settlement.MATCHED for f in known.fills.values())
 
     # The executor
 
@@ -312,6 +338,11 @@ class Judge:
                 self._submits(trader, command.order)
             elif isinstance(command, Escalate):
                 self._alerts[command.trade] += 1
+            elif isinstance(command, LookUp):
+                self._asked[command.order.order] += 1
+                self.must(
+                    self._asked[command.order.order] <= ASKED_MOST, "I18: it asks without end", command.order.order
+                )
 
     def _submits(self, trader: Trader, order: Order) -> None:
         trade = trader.desk.trades[order.trade]
@@ -445,7 +476,8 @@ class Judge:
             return "a request is still on its way"
         for exchange in self.world.exchanges.values():
             for known in exchange.orders.values():
-                if known.how is None:
+                # one that came after every fence, rests and fills nothing is for whoever compares the books of orders
+                if known.how is None and known.order.order not in self._beyond:
                     return f"{known.order.order} rests at {exchange.rules.name}"
                 if any(fill.settlement is Settlement.MATCHED for fill in known.fills.values()):
                     return f"{exchange.rules.name} may still take back what {known.order.order} matched"

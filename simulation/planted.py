@@ -747,7 +747,7 @@ def _netting_forgotten(swap: Swap) -> None:
 
 @_bug("reversal not booked", "A match that was taken back stays in the books.", "I4")
 def _reversal_not_booked(swap: Swap) -> None:
-    real = desk.booked
+    real = vars(desk)["booked"]
 
     def booked(before: Trade | None, after: Trade, seq: int, at: Nanos) -> Iterator[Booked]:
         reversed_ = {
@@ -795,13 +795,13 @@ def _lease_minted_twice(swap: Swap) -> None:
     swap(Pool, "_room", property(lambda self: self.capacity * keys.TOKEN))
 
 
-@_bug("lease that comes twice", "A lease that the mail brings again may be spent again.", "I7")
+@_bug("lease that comes twice", "A lease that the mail brings again, or late, may be spent again.", "I7")
 def _lease_that_comes_twice(swap: Swap) -> None:
     real = KeyRing.granted
 
     def granted(self: KeyRing, grant: KeysGranted, now: Nanos) -> None:
         held = self._leases.get(grant.venue)
-        if held is not None and held.number == grant.lease:
+        if held is not None and grant.lease <= held.number and grant.opening:
             del self._leases[grant.venue]
         real(self, grant, now)
 

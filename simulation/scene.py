@@ -15,7 +15,7 @@ from messages.leases import MoveClaims
 from messages.markets import Pair, PairedMarket, VenueMode
 from messages.opportunities import Opportunity, OpportunityKind, PlannedLeg
 from messages.units import CONTRACT, DOLLAR, MILLISECOND, ONE_DOLLAR, Money, Nanos, Outcome, Price, Quantity
-from simulation.chance import Chance, Fault
+from simulation.chance import GENTLE, Chance, Fault
 from simulation.exchange import Listing
 
 if TYPE_CHECKING:
@@ -32,10 +32,26 @@ PLENTY = 20
 """Orders a second that no scenario needs."""
 SCARCE = 0.15
 """How likely order budgets are what limits a scenario."""
+EARLY_MS = 900
+"""When everything then begins to cross: by this time leases and claims are there, whatever mail was lost."""
 STUBBORN = 0.9
 """How likely a recovery with one attempt is often killed, and so goes on to orders that rest and are cancelled."""
 LONGER_MS = 1_200
 """And how much longer faults then strike after the last crossing."""
+IN_PLAY = 0.6
+"""How likely what happens to a market happens to one that was just traded."""
+THEMED = 0.35
+LONG_DOUBT_MS = 3_000
+"""Longer than any fence, so that what is old or late still strikes when orders are presumed absent."""
+THEMES: tuple[tuple[int, dict[Fault, float]], ...] = (
+    (0, {Fault.ANSWER_LOST: 0.4, Fault.STREAM_LOST: 1.3, Fault.STALE_READ: 0.8}),
+    (LONG_DOUBT_MS, {Fault.LATE_ARRIVAL: 0.8, Fault.STREAM_LOST: 1.3, Fault.STALE_READ: 0.95}),
+    (0, {Fault.TOO_LATE_ARRIVAL: 0.5, Fault.STREAM_LOST: 1.3, Fault.STREAM_FROZEN: 0.6}),
+    (0, {Fault.CLAIM_MOVED: 0.6, Fault.MAIL_TWICE: 0.6, Fault.MAIL_LATE: 0.3}),
+    (0, {Fault.REQUEST_LOST: 0.5, Fault.TICK_CHANGED: 0.8}),
+    (0, {Fault.HALTED: 0.6, Fault.REQUEST_LOST: 0.5, Fault.EXECUTOR_KILLED: 0.3}),
+)
+"""Faults that do their harm together, and how much longer they then strike after the last crossing."""
 RUNGS_OF_THE_GENTLE = 40
 """Where every fault leaves a way out, nobody may give up for want of attempts or money."""
 
@@ -126,10 +142,13 @@ class Scene:
     faults_for: Nanos
     encoded: bool
     """Messages travel as bytes, as between real processes; otherwise as they are, which is quicker."""
-    stubborn: bool
-    """Recoveries are often killed, and so come to rest and to be cancelled while faults still strike."""
+    longer_ms: int
+    """How much longer faults strike after the last crossing: by then orders rest, and doubts are old."""
     replayed: bool
     """At the end the whole journal is folded again; at each restart it is in any case."""
+
+    latest: Pair | None = None
+    """What crossed last."""
 
     @classmethod
     def drawn(cls, chance: Chance) -> Scene:
@@ -146,20 +165,30 @@ class Scene:
             chance.rates.setdefault(Fault.CANCEL_LOST, 0.4)
             chance.rates.setdefault(Fault.CANCEL_ANSWER_LOST, 0.6)
         more = chance.stream("scarcity")
-        rate = more.choice((1, 2)) if not chance.gentle and more.random() < SCARCE else PLENTY
+        rate = PLENTY
+        if not chance.gentle and more.random() < SCARCE:
+            size = SIZES[-1]
+            executors = more.choice(size.executors)
+            rate = executors * more.choice((1, 2))
+            chance.rates[Fault.MAIL_TWICE] = 0.9
+        longer_ms = LONGER_MS if stubborn else 0
+        if more.random() < THEMED:
+            themed_ms, harm = more.choice(THEMES)
+            longer_ms = max(longer_ms, themed_ms)
+            chance.rates.update((fault, harm[fault]) for fault in harm if fault in GENTLE or not chance.gentle)
         cool_ms = more.choice((300, 300, 1_000))
         return cls(
             chance=chance,
             executors=executors,
-            pairs=tuple(_pairs(draw.choice(size.pairs), 1 if draw.random() < TOGETHER else 4)),
+            pairs=tuple(_pairs(draw.choice(size.pairs) if rate == PLENTY else 4, 1 if draw.random() < TOGETHER else 4)),
             settings=_settings(executors, power, dollars, draw.choice((1, 3, 8)), rungs, rate, cool_ms),
             power=power,
             orders_per_second=rate,
             deposit=Money(2_000 * DOLLAR),
             crossings=draw.choice(size.crossings),
-            faults_for=Nanos((draw.choice(size.faults_ms) + (LONGER_MS if stubborn else 0)) * MILLISECOND),
+            faults_for=Nanos((draw.choice(size.faults_ms) + longer_ms) * MILLISECOND),
             encoded=draw.random() < 0.06,
-            stubborn=stubborn,
+            longer_ms=longer_ms,
             replayed=draw.random() < 0.3,
         )
 
@@ -175,16 +204,17 @@ class Scene:
     def plan(self, world: World) -> None:
         """Everything that is not an answer to something else, put on the timeline."""
         draw, time = self.chance.stream("plan"), world.time
-        last = self.faults_for // MILLISECOND - (LONGER_MS if self.stubborn else 300)
+        last = self.faults_for // MILLISECOND - max(300, self.longer_ms)
         instants = sorted(draw.randint(150, last) for _ in range(self.crossings))
         if self.orders_per_second < PLENTY:
-            instants = [last - (last - instant) // 4 for instant in instants]
+            instants = [EARLY_MS + instant // 4 for instant in instants]
         for instant in instants:
             at = Nanos(time.start + instant * MILLISECOND)
             if draw.random() < 0.2:
                 time.at(at, self._basket, world)
             else:
-                for pair in draw.sample(self.pairs, min(len(self.pairs), draw.choice((1, 1, 2)))):
+                many = draw.choice((1, 1, 2)) if self.orders_per_second == PLENTY else len(self.pairs)
+                for pair in draw.sample(self.pairs, min(len(self.pairs), many)):
                     time.at(at, self._cross, world, pair)
             for happening in HAPPENINGS:
                 time.at(at + draw.randint(0, 700) * MILLISECOND, happening, self, world)
@@ -192,6 +222,7 @@ class Scene:
     def _cross(self, world: World, pair: Pair) -> None:
         """For a while the two venues disagree by more than all fees."""
         draw = self.chance.stream("crossings")
+        self.latest = pair
         names = {paired.venue: paired.market for paired in pair.markets}
         one, other = (world.exchanges[venue].listings[names[venue]] for venue in VENUES)
         fair = draw.randint(20, 70)
@@ -201,6 +232,7 @@ class Scene:
         world.refresh(metadata=False)
         self._requote(world, keys)
         world.time.after(self.chance.ms("crossings", 200, 1_500), self._converge, world, keys)
+        world.time.after(self.chance.ms("in flight", 20, 400), _change, self, world, keys)
         if self.chance.hit(Fault.MAINTENANCE, 0.5):  # these books are on their way, and vouched for
             _pause(self, world, self.chance.pick("venues", VENUES))
             world.refresh(metadata=False)
@@ -336,8 +368,15 @@ def _give_up(world: World, old: Resident) -> None:
     world._death_seen(old)  # noqa: SLF001
 
 
+def _freeze(scene: Scene, world: World) -> None:
+    """A private stream that still answers pings and tells nothing more, for longer than any fence."""
+    if scene.chance.hit(Fault.STREAM_FROZEN, 0.5):
+        until = Nanos(world.time.now + scene.chance.ms("freezes", 5_000, 20_000))
+        world._frozen_until[scene.chance.pick("venues", VENUES)] = until  # noqa: SLF001
+
+
 def _halt(scene: Scene, world: World) -> None:
-    if scene.chance.hit(Fault.HALTED, 0.5):
+    if scene.chance.hit(Fault.HALTED):
         world.halted = True
         world.tell_executors(Halt(by="operator", why="a drill"))
         if scene.chance.stream("halts").random() < 0.5:
@@ -360,6 +399,8 @@ def _market(scene: Scene, world: World) -> None:
     hit, venue = scene.chance.hit, scene.chance.pick("venues", VENUES)
     exchange = world.exchanges[venue]
     market = scene.chance.pick("markets", tuple(exchange.listings))
+    if scene.latest is not None and scene.chance.stream("in play").random() < IN_PLAY:
+        market = next(paired.market for paired in scene.latest.markets if paired.venue == venue)
     if hit(Fault.FEE_CHANGED):
         exchange.change_fee(market)
     if hit(Fault.TICK_CHANGED):
@@ -373,6 +414,18 @@ def _market(scene: Scene, world: World) -> None:
         _pause(scene, world, venue)
     if scene.chance.stream("metadata").random() < 0.7:
         world.time.after(scene.chance.ms("metadata", 5, 300), world.refresh)
+
+
+def _change(scene: Scene, world: World, keys: list[tuple[str, str]]) -> None:
+    """The rules of a market change while orders are on their way to it."""
+    venue, market = scene.chance.pick("in flight", keys)
+    fee, tick = scene.chance.hit(Fault.FEE_CHANGED, 0.5), scene.chance.hit(Fault.TICK_CHANGED, 0.5)
+    if fee:
+        world.exchanges[venue].change_fee(market)
+    if tick:
+        world.exchanges[venue].change_tick(market)
+    if fee or tick:
+        world.refresh()
 
 
 def _pause(scene: Scene, world: World, venue: str) -> None:
@@ -390,6 +443,7 @@ HAPPENINGS: tuple[Callable[[Scene, World], None], ...] = (
     _kill_owner,
     _kill_all,
     _stop,
+    _freeze,
     _halt,
     _move,
     _market,

@@ -174,7 +174,7 @@ class Line:
             return LookUpFailed(order=order.order, at=self._now(), text=FAILED)
         lag = self._chance.ms("stale", 10, 2_000) if self._chance.hit(Fault.STALE_READ) else Nanos(0)
         then = Nanos(self._world.time.now - lag)
-        known = self._exchange.by_order.get(order.order)
+        known = self._exchange.by_order.get(order.order) or self._exchange.traces.get(order.order)
         if known is None or known.since > then:
             return Absent(order=order.order, at=self._now(), as_of=Nanos(self._now() - lag))
         return self._state(known, then)
@@ -204,7 +204,9 @@ class Line:
             return Failed(FAILED)
         if order is not None:
             known = exchange.by_order.get(order[0].order)
-            return FillPage(tuple(exchange.seen(known, name, self._now()) for name in known.fills) if known else (), cursor)
+            return FillPage(
+                tuple(exchange.seen(known, name, self._now()) for name in known.fills) if known else (), cursor
+            )
         start = int(cursor or 0)
         page = tuple(self._today(seen) for seen in exchange.log[start:])
         return FillPage(page, str(len(exchange.log)) if exchange.log else cursor)

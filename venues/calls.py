@@ -10,11 +10,15 @@ from typing import Any
 
 from messages.units import Nanos
 from venues.http import Response, Wire, WireError, read_patiently
+from venues.patience import wait_asked
 from venues.port import Failed, Traffic
 from venues.reading import http_date, is_object, json_of, objects, text_of
 
 Sign = Callable[[str, str, bytes], Awaitable[Mapping[str, str]]]
 """Headers for a method, a path with its query, and a body."""
+
+Heed = Callable[[str, str, Response], None]
+"""Called with method, path and answer of every request, for what a venue tells beside its answers."""
 
 PAGES_MOST = 200
 WARM_EVERY_S = 15.0
@@ -36,16 +40,18 @@ class Missing:
 
 
 class Calls:
-    def __init__(self, wire: Wire, sign: Sign, timeout_s: float) -> None:
+    def __init__(self, wire: Wire, sign: Sign, timeout_s: float, heed: Heed | None = None) -> None:
         self._wire = wire
         self._sign = sign
         self.timeout_s = timeout_s
+        self._heed = heed
+        self._retry_after = Nanos(0)
         self._requests = self._rate_limited = self._unauthorised = self._failed = 0
         self._chores: set[asyncio.Task[None]] = set()
 
     @property
     def traffic(self) -> Traffic:
-        return Traffic(self._requests, self._rate_limited, self._unauthorised, self._failed)
+        return Traffic(self._requests, self._rate_limited, self._unauthorised, self._failed, self._retry_after)
 
     async def open(self) -> None:
         await self._wire.open()
@@ -59,7 +65,9 @@ class Calls:
 
     def keep(self, chore: Coroutine[Any, Any, None]) -> None:
         """Work in the background until closed."""
-        self._chores.add(asyncio.create_task(chore))
+        task = asyncio.create_task(chore)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
 
     async def keep_warm(self, path: str) -> None:
         """A connection that stood idle is closed by the other side, and the next order would pay for a new one."""
@@ -81,8 +89,11 @@ class Calls:
         except WireError:
             self._failed += 1
             raise
+        if self._heed is not None:
+            self._heed(method, path, response)
         if response.status == 429:
             self._rate_limited += 1
+            self._retry_after = wait_asked(response)
         elif response.status == 401:
             self._unauthorised += 1
         elif response.status >= 500:
@@ -118,6 +129,7 @@ class Calls:
                 text=f"HTTP {response.status}",
                 rate_limited=response.status == 429,
                 unauthorised=response.status in (401, 403),
+                retry_after=wait_asked(response) if response.status in (429, 503) else Nanos(0),
             )
         told = json_of(response.body)
         if told is None:

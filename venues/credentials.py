@@ -1,8 +1,8 @@
 """Credentials: loaded where they are used, hidden in every repr, never copied into a message or an error.
 
 A reference is `file:PATH` (read only if nobody else can) or `env:NAME`. Kalshi: JSON with `key_id` and `private_key_pem`
-or `private_key_path`, or a bare PEM file whose key's name in the configuration is the key id. Polymarket: JSON with
-`private_key`, `funder`, `signature_type`, `api_key`, `secret`, `passphrase`.
+or `private_key_path` (and `subaccount`, for one of several), or a bare PEM file whose key's name in the configuration
+is the key id. Polymarket: JSON with `private_key`, `funder`, `signature_type`, `api_key`, `secret`, `passphrase`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,16 @@ SecretLoader = Callable[[str], str]
 class KalshiCredentials:
     key_id: str = field(repr=False)
     private_key_pem: bytes = field(repr=False)
+    subaccount: int | None = None
+    """0 is the primary one, 1 to 63 are others. None: nothing is said, and the venue takes the key's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolymarketCredentials:
     private_key: bytes = field(repr=False)
     funder: str = field(repr=False)
-    """Whose money it is: the wallet itself (type 0), its proxy (1) or its Safe (2). "" is the wallet itself."""
+    """Whose money it is: the wallet itself (type 0), its proxy (1), its Safe (2) or its deposit wallet (3). "" is the
+    wallet itself."""
     signature_type: int
     api_key: str = field(repr=False)
     secret: bytes = field(repr=False)
@@ -49,7 +52,10 @@ def kalshi_credentials(key: str, reference: str, loader: SecretLoader = text_beh
         pem = loader(f"file:{path}")
     if not key_id or not pem:
         raise NotReady(f"the credentials of key {key!r} lack key_id or private_key_pem; add them")
-    return KalshiCredentials(key_id=key_id, private_key_pem=pem.encode())
+    subaccount = whole_of(told, "subaccount")
+    if told.get("subaccount") is not None and (subaccount is None or not 0 <= subaccount <= 63):
+        raise NotReady(f"the credentials of key {key!r} have a subaccount that is not 0 to 63; correct or remove it")
+    return KalshiCredentials(key_id=key_id, private_key_pem=pem.encode(), subaccount=subaccount)
 
 
 def polymarket_credentials(
@@ -69,8 +75,8 @@ def polymarket_credentials(
     kind = whole_of(told, "signature_type")
     kind = signature_type if kind is None else kind
     funder = text_of(told, "funder")
-    if kind not in (0, 1, 2):
-        raise NotReady(f"the credentials of key {key!r} have signature_type {kind}; 0, 1 and 2 are supported")
+    if kind not in (0, 1, 2, 3):
+        raise NotReady(f"the credentials of key {key!r} have signature_type {kind}; 0, 1, 2 and 3 are supported")
     if kind != 0 and not funder:
         raise NotReady(f"the credentials of key {key!r} lack funder, which wallet type {kind} needs; add its address")
     try:

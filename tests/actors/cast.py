@@ -263,7 +263,7 @@ class House:
         for venue in ("kalshi", "polymarket"):
             grants.append(CapitalGranted(owner_epoch=1, holder=self.name, venue=venue, total=Money(100 * DOLLAR)))
             grants.append(VenueSeen(venue=venue, mode=VenueMode.OPEN, reachable=True, at=now))
-            grants.append(leased(venue, orders))
+            grants.append(leased(venue, orders, holder_epoch=executor.epoch))
         if metadata:
             grants += [MarketsSeen(venue=key[0], markets=(market(key, seen_at=now),), at=now) for key in (RAIN, WET)]
         for grant in grants:
@@ -283,10 +283,11 @@ class House:
         return [message for message in self.journal() if isinstance(message, kind)]
 
 
-def leased(venue: str, orders: int = 20, lease: int = 1, key: str = "") -> KeysGranted:
+def leased(venue: str, orders: int = 20, lease: int = 1, key: str = "", holder_epoch: int = 1) -> KeysGranted:
     return KeysGranted(
         owner_epoch=1,
         holder="executor",
+        holder_epoch=holder_epoch,
         venue=venue,
         lease=lease,
         key=key or f"{venue}-1",

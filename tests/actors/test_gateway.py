@@ -53,7 +53,7 @@ class Door:
         self.one, self.two = (FakeVenue("kalshi", self.clock, signs_as=key) for key in ("", "2."))
         self.other = FakeVenue("polymarket", self.clock)
         adapters = {"kalshi": {"kalshi-1": self.one, "kalshi-2": self.two}, "polymarket": {"polymarket-1": self.other}}
-        self.ring = KeyRing("executor")
+        self.ring = KeyRing("executor", 1)
         self.gateway = Gateway(adapters, self.ring, self.clock, self.said.append, frozenset({"kalshi"}))
 
     def lease(self, kalshi: int = 9, polymarket: int = 9) -> None:
@@ -215,9 +215,9 @@ async def test_the_key_that_met_a_limit_is_told_of(answer: SubmitAnswer, met: tu
     async with door() as here:
         here.one.on_submit = lambda one: answer.model_copy(update={"order": one.order})
         await here.submit(YES)
-        want = here.ring.want("kalshi", 1)
+        want = here.ring.want("kalshi")
         assert (want.rate_limited, want.unauthorised) == met
-        assert here.ring.want("polymarket", 1).rate_limited == 0
+        assert here.ring.want("polymarket").rate_limited == 0
 
 
 # Looking
@@ -276,7 +276,7 @@ async def test_a_read_that_failed_says_nothing_and_a_limit_that_it_met_is_told()
         here.gateway.fetch_fills(FetchFills(order=YES), None)
         await settle()
         assert here.said == []
-        assert here.ring.want("kalshi", 1).rate_limited == 1
+        assert here.ring.want("kalshi").rate_limited == 1
 
 
 async def test_reads_go_through_the_leased_key_or_before_a_lease_through_any() -> None:

@@ -61,24 +61,24 @@ async def test_grant_not_journaled_was_never_given(tmp_path: Path) -> None:
 
 async def test_the_owner_dies_and_the_ring_goes_on_with_what_it_has(tmp_path: Path) -> None:
     here, outbox, clock = place("key_pool.kalshi", tmp_path), Outbox(), HandClock(START)
-    ring = KeyRing("executor")
+    ring = KeyRing("executor", 1)
     async with on_stage(KeyPool(here), outbox, clock) as pool:
-        await say(pool, ring.want("kalshi", 1))
+        await say(pool, ring.want("kalshi"))
         ring.granted(outbox.last(KeysGranted), clock.now())
     left = ring.opening_left("kalshi", clock.now())
     assert left > 0
     async with on_stage(KeyPool(here), outbox, clock) as pool:
-        await say(pool, ring.want("kalshi", 1))
+        await say(pool, ring.want("kalshi"))
         ring.granted(outbox.last(KeysGranted), clock.now())
         assert ring.opening_left("kalshi", clock.now()) == left, "a refusal takes nothing away"
         assert ring.spend("kalshi", clock.now(), closing=True)
 
 
 async def test_a_ring_that_renews_always_has_something_to_open_with(tmp_path: Path) -> None:
-    outbox, clock, ring = Outbox(), HandClock(START), KeyRing("executor")
+    outbox, clock, ring = Outbox(), HandClock(START), KeyRing("executor", 1)
     async with on_stage(KeyPool(place("key_pool.kalshi", tmp_path)), outbox, clock) as pool:
         for _ in range(20):
-            await say(pool, ring.want("kalshi", 1))
+            await say(pool, ring.want("kalshi"))
             ring.granted(outbox.last(KeysGranted), clock.now())
             assert ring.opening_left("kalshi", clock.now()) >= 2
             ring.spend("kalshi", clock.now(), closing=False)

@@ -19,6 +19,7 @@ def grant(lease: int = 1, opening: int = 3, closing: int = 2, key: str = "one") 
     return KeysGranted(
         owner_epoch=1,
         holder="executor",
+        holder_epoch=1,
         venue=V,
         lease=lease,
         key=key,
@@ -30,7 +31,7 @@ def grant(lease: int = 1, opening: int = 3, closing: int = 2, key: str = "one") 
 
 
 def ring(*grants: KeysGranted, at: int = 0) -> KeyRing:
-    fresh = KeyRing("executor")
+    fresh = KeyRing("executor", 1)
     for one in grants:
         fresh.granted(one, Nanos(at))
     return fresh
@@ -43,7 +44,7 @@ def spent(keys: KeyRing, at: int = 0, *, closing: bool = False, most: int = 99) 
 def test_without_a_lease_nothing_is_sent() -> None:
     assert not ring().spend(V, Nanos(0), closing=True)
     assert ring().opening_left(V, Nanos(0)) == 0
-    assert ring().want(V, 1).lease == 0
+    assert ring().want(V).lease == 0
 
 
 def test_opening_spends_its_own_budget_only_and_closing_may_use_both() -> None:
@@ -64,21 +65,21 @@ def test_opening_ends_before_closing_does() -> None:
 def test_what_is_spent_after_the_report_is_taken_off_the_next_lease() -> None:
     keys = ring(grant())
     keys.spend(V, Nanos(0), closing=False)
-    assert keys.want(V, 1).opened == 1
+    assert keys.want(V).opened == 1
     keys.spend(V, Nanos(0), closing=False)
     keys.spend(V, Nanos(0), closing=True)
     keys.granted(grant(2), Nanos(0))
     assert keys.opening_left(V, Nanos(0)) == 2
-    told = keys.want(V, 1)
+    told = keys.want(V)
     assert (told.lease, told.opened, told.closed) == (2, 1, 1)
 
 
 def test_the_first_report_of_a_lease_stands() -> None:
     """The owner gives back what it left; a later one would give back less than was said."""
     keys = ring(grant())
-    first = keys.want(V, 1)
+    first = keys.want(V)
     keys.spend(V, Nanos(0), closing=False)
-    assert keys.want(V, 1) == first
+    assert keys.want(V) == first
 
 
 def test_a_late_copy_of_a_grant_changes_nothing() -> None:
@@ -92,30 +93,30 @@ def test_a_late_copy_of_a_grant_changes_nothing() -> None:
 def test_an_owner_that_begins_again_below_is_heard_once_the_old_lease_is_over() -> None:
     keys = ring(grant(50))
     keys.granted(grant(1), Nanos(SECOND))
-    assert keys.want(V, 1).lease == 50
+    assert keys.want(V).lease == 50
     keys.granted(grant(1), Nanos(31 * SECOND))
-    assert keys.want(V, 1).lease == 1
+    assert keys.want(V).lease == 1
 
 
 def test_what_a_key_met_is_told_until_the_owner_has_answered() -> None:
     keys = ring(grant())
     keys.met(V, "one", rate_limited=True)
     keys.met(V, "one", unauthorised=True)
-    lost = keys.want(V, 1)
+    lost = keys.want(V)
     assert (lost.rate_limited, lost.unauthorised) == (1, 1)
-    assert keys.want(V, 1) == lost, "it may never have been heard"
+    assert keys.want(V) == lost, "it may never have been heard"
     keys.met(V, "one", rate_limited=True)
     keys.granted(grant(2), Nanos(0))
-    told = keys.want(V, 1)
+    told = keys.want(V)
     assert (told.rate_limited, told.unauthorised) == (1, 0), "what came after the report is told in the next"
 
 
 def test_an_answer_that_comes_late_is_not_held_against_another_key() -> None:
     keys = ring(grant(1, key="one"), grant(2, key="two"))
     keys.met(V, "one", unauthorised=True)
-    assert keys.want(V, 1).unauthorised == 0, "the owner would quarantine the healthy one"
+    assert keys.want(V).unauthorised == 0, "the owner would quarantine the healthy one"
     keys.granted(grant(3, key="one"), Nanos(0))
-    assert keys.want(V, 1).unauthorised == 1
+    assert keys.want(V).unauthorised == 1
 
 
 def test_it_shows_what_is_left() -> None:
@@ -133,7 +134,7 @@ def test_two_parties_and_a_bad_line_never_spend_more_than_the_account_has(seed: 
     draw = random.Random(seed)  # noqa: S311  repeats from its seed
     now = Nanos(0)
     pool, journal = Pool(RATE, ("one", "two"), now), list[WantKeys | KeysGranted]()
-    keys, epoch = KeyRing("executor"), 1
+    keys, epoch = KeyRing("executor", 1), 1
     line: deque[tuple[int, KeysGranted]] = deque()
     orders: list[int] = []
     for _ in range(400):
@@ -143,14 +144,14 @@ def test_two_parties_and_a_bad_line_never_spend_more_than_the_account_has(seed: 
         while line and line[0][0] <= now:
             keys.granted(line.popleft()[1], now)
         if draw.random() < 0.02:
-            keys, epoch = KeyRing("executor"), epoch + 1
-            line.clear()
+            epoch += 1
+            keys = KeyRing("executor", epoch)  # what was on its way to its predecessor comes to it
         if draw.random() < 0.02:
             pool = Pool(RATE, ("one", "two"), now)
             for fact in journal:
                 pool.fold(fact)
             pool.restarted(now)
-        want = keys.want(V, epoch)
+        want = keys.want(V)
         if draw.random() < 0.3:
             continue
         pool.pass_time(now)

@@ -28,7 +28,7 @@ class Hearing:
         self.desk.apply(1, opening(terms, (Price(4_000), Price(4_500)), Quantity(10 * CONTRACT)))
         if named:
             self.name()
-        gateway = Gateway({}, KeyRing("executor"), HandClock(START), self.said.append, frozenset({"kalshi"}))
+        gateway = Gateway({}, KeyRing("executor", 1), HandClock(START), self.said.append, frozenset({"kalshi"}))
         self.translator = Translator(self.desk, gateway, self.said.append)
 
     def name(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
+from conformance import environment
 from console.exits import Exit
 from console.throwaway import WallClock
 from console.venues import kind_of
@@ -221,3 +224,54 @@ def test_what_is_no_contract_is_a_configuration_error(tmp_path: Path) -> None:
     assert done.returncode == Exit.CONFIGURATION
     assert "has no paths" in json.loads(done.stdout)["text"]
     assert asked("drift", "--openapi", str(tmp_path / "none")).returncode == Exit.USAGE
+
+
+# ------------------------------------------------------------------------------------------------------------- the page
+
+
+def blocks(runs: str) -> list[str]:
+    """What docs/exchange-in-a-box.md says that one can run, as it stands there."""
+    page = (HOUSE / "docs" / "exchange-in-a-box.md").read_text()
+    return re.findall(rf"<!-- runs: {runs} -->\n```[a-z]+\n(.*?)```", page, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("box")
+    with started("--home", str(folder / ".crossfill"), "--duration", "100") as process:
+        assert process.stdout is not None
+        while "Ctrl-C ends them" not in (line := process.stdout.readline()):
+            assert line, process.communicate()[1]
+        yield folder
+
+
+def run_block(command: list[str], block: str, folder: Path) -> str:
+    done = subprocess.run(
+        [*command, block], cwd=folder, text=True, capture_output=True, timeout=WITHIN_S, check=False,
+        env=dict(os.environ, PYTHONPATH=str(HOUSE)),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_page_points_our_adapters_at_the_box(box: Path) -> None:
+    (block,) = blocks("ours")
+    assert re.match(r"[1-9][0-9]+ \(", run_block([sys.executable, "-c"], block, box))
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("curl", "openssl", "bash"))), reason="needs curl, openssl and bash")
+def test_the_page_signs_with_openssl_and_asks_with_curl(box: Path) -> None:
+    (block,) = blocks("shell")
+    assert '"balance_dollars": ' in run_block(["bash", "-euc"], block, box)
+
+
+@pytest.mark.conformance
+def test_the_page_points_published_clients_at_the_box(box: Path) -> None:
+    if not environment.ready():
+        pytest.skip("needs the environment of published clients: make conformance builds it")
+    found = blocks("clients")
+    assert len(found) == 2
+    python = str(environment.python_of(environment.FOLDER))
+    said = "".join(run_block([python, "-c"], block, box) for block in found)
+    assert "OrderStatus.EXECUTED 3.00" in said
+    assert "'status': 'matched'" in said

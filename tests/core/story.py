@@ -488,12 +488,14 @@ def _filled(order: str, words: list[str], at: Nanos, trade: Trade | None) -> Fil
 
 
 def _ended(order: str, words: list[str], at: Nanos, trade: Trade | None) -> Ended:
-    """`10`: filled where that is all of it, else killed; or in a word: `3 cancelled`."""
+    """`10`: filled where that is all of it, else killed; or in a word: `3 cancelled`. `looked` where a look-up says so."""
+    looked_up = words[-1] == "looked"
+    words = words[: len(words) - looked_up]
     matched = parse_quantity(words[0])
     state = trade.state_of(order) if trade is not None else None
     whole = state is not None and matched >= state.order.quantity
     how = EndKind(words[1]) if len(words) > 1 else EndKind.FILLED if whole else EndKind.KILLED
-    return Ended(order=order, at=at, venue_order=f"v/{order}", matched=matched, how=how)
+    return Ended(order=order, at=at, venue_order=f"v/{order}", matched=matched, how=how, looked_up=looked_up)
 
 
 def event_of(line: Line, given: tuple[str, ...], trade: Trade | None) -> Event:
@@ -559,7 +561,8 @@ def event_text(event: Event, trade: Trade) -> str:
         case Rested():
             return f"rested {_known(event.order, trade)} {contracts(event.matched)}"
         case Ended():
-            return f"ended {_known(event.order, trade)} {contracts(event.matched)} {event.how.value}"
+            looked = " looked" if event.looked_up else ""
+            return f"ended {_known(event.order, trade)} {contracts(event.matched)} {event.how.value}{looked}"
         case Filled(fill=fill):
             name = fill.fill.rpartition("/")[2]
             fee = f" fee {dollars(fill.fee)}" if fill.fee else ""

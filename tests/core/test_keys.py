@@ -102,7 +102,7 @@ def test_who_has_everything_leaves_a_share_to_who_asks_and_has_nothing() -> None
     for _ in range(4):
         desk.now = Nanos(desk.now + SECOND)
         first.append(desk.ask(want(first[-1].lease)))
-    got = []
+    got: list[KeysGranted] = []
     for _ in range(3):
         desk.now = Nanos(desk.now + HALF)
         got.append(desk.ask(want(got[-1].lease if got else 0, holder="executor.2")))

@@ -563,3 +563,20 @@ def test_a_copy_that_was_killed_says_nothing_of_the_one_that_is_filling() -> Non
         0.8s   ended b 20                |
         => hedged, nets 20/20
     """)
+
+
+def test_a_look_up_knows_of_every_copy_that_arrived() -> None:
+    """The venue has the order, and says itself that it was killed unfilled: that is its end, and nobody asks again."""
+    story("""
+        given  b.late_arrival 5s
+        0s     opened 20                 | submit a, submit b
+        0.03s  ended a 20                |
+        0.03s  filled a 20 confirmed     |
+        0.3s   lost b timeout            | look up b
+        0.4s   absent b                  | repost b
+        0.5s   landed b                  | look up b
+        0.6s   ended b 0                 |
+        0.7s   woke                      | look up b
+        0.8s   ended b 0 killed looked   | ask quotes
+        => open, nets 20/0
+    """)

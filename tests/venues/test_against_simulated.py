@@ -73,11 +73,11 @@ async def test_an_immediate_buy_fills_and_is_found_again(dialect: Dialect, outco
 async def test_a_second_copy_is_a_look_up(dialect: Dialect, tmp_path: Path) -> None:
     async with bench(dialect, tmp_path) as desk:
         book = await desk.first_book()
-        order = desk.order(book.market, Outcome.YES, Side.BUY, book.yes_asks[0][0], 2)
+        order = desk.order(book.market, Outcome.YES, Side.BUY, book.yes_asks[0][0], 5)
         prepared = desk.trading.prepare(order)
         assert isinstance(await desk.trading.submit(prepared), Ended)
         assert isinstance(await desk.trading.submit(prepared, repost=True), Landed)
-        assert await fills_of_venue(desk, prepared.wire) == 2 * CONTRACT
+        assert await fills_of_venue(desk, prepared.wire) == 5 * CONTRACT
 
 
 @both
@@ -107,7 +107,10 @@ async def test_a_sale_of_what_was_bought(dialect: Dialect, tmp_path: Path) -> No
         async with asyncio.timeout(5):
             while await held() < 5 * CONTRACT:  # noqa: ASYNC110 - the venue settles when it likes
                 await asyncio.sleep(0.05)
-        order = desk.order(book.market, Outcome.YES, Side.SELL, book.yes_bids[0][0], 5)
+        # the first book is as old as the settlement took
+        newest = await desk.trading.book(book.market)
+        assert isinstance(newest, Book)
+        order = desk.order(book.market, Outcome.YES, Side.SELL, newest.yes_bids[0][0], 5)
         sold = await desk.trading.submit(desk.trading.prepare(order))
         assert isinstance(sold, Ended), sold
         assert sold.matched > 0
@@ -150,7 +153,7 @@ async def test_an_order_that_was_never_sent_is_absent(dialect: Dialect, tmp_path
 async def test_a_lost_answer_is_not_a_lost_order(dialect: Dialect, kind: str, tmp_path: Path) -> None:
     async with bench(dialect, tmp_path, faults=script(kind)) as desk:
         book = await desk.first_book()
-        order = desk.order(book.market, Outcome.YES, Side.BUY, book.yes_asks[0][0], 2)
+        order = desk.order(book.market, Outcome.YES, Side.BUY, book.yes_asks[0][0], 5)
         prepared = desk.trading.prepare(order)
         lost = await desk.trading.submit(prepared)
         assert isinstance(lost, Lost), lost
@@ -171,7 +174,7 @@ async def test_a_lost_answer_is_not_a_lost_order(dialect: Dialect, kind: str, tm
 async def test_refusals_are_proof(dialect: Dialect, kind: str, reason: Refusal | None, tmp_path: Path) -> None:
     async with bench(dialect, tmp_path, faults=script(kind)) as desk:
         book = await desk.first_book()
-        order = desk.order(book.market, Outcome.YES, Side.BUY, book.yes_asks[0][0], 2)
+        order = desk.order(book.market, Outcome.YES, Side.BUY, book.yes_asks[0][0], 5)
         answer = await desk.trading.submit(desk.trading.prepare(order))
         assert isinstance(answer, Refused), answer
         assert reason is None or answer.reason is reason
@@ -206,7 +209,7 @@ async def test_cash_and_mode(dialect: Dialect, tmp_path: Path) -> None:
 async def test_a_reversed_match_is_told_by_its_trade(tmp_path: Path) -> None:
     async with bench("polymarket", tmp_path, faults=script("reversed_match")) as desk:
         book = await desk.first_book()
-        order = desk.order(book.market, Outcome.YES, Side.BUY, book.yes_asks[0][0], 2)
+        order = desk.order(book.market, Outcome.YES, Side.BUY, book.yes_asks[0][0], 5)
         answer = await desk.trading.submit(desk.trading.prepare(order))
         assert isinstance(answer, Ended)
         page = await desk.trading.fills_since("")

@@ -6,6 +6,7 @@ The last test lets published clients trade; it needs the environment that `make 
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import subprocess
 import sys
@@ -17,12 +18,16 @@ from typing import Any
 
 import pytest
 
+from conformance import __main__ as command
 from conformance import environment, stage
+from conformance.__main__ import table
+from conformance.adapters import ours
 from conformance.child import Refused, is_loopback, whole
 from conformance.exchanges import exchange
-from conformance.ours import Ours, ours
-from conformance.run import played
-from conformance.scenarios import SCENARIOS, play
+from conformance.ours import Ours
+from conformance.playbill import SCENARIOS
+from conformance.run import Cell, played
+from conformance.scenarios import play
 from conformance.stage import CONTRACT, Differs, Stage
 from conformance.tunnel import Tunnel, tunnel
 
@@ -134,22 +139,19 @@ class Liar:
         raise AssertionError(what)
 
 
-@pytest.mark.parametrize("about", ["cash", "fills", "position", "orders", "order"])
-async def test_who_sees_something_else_is_found_out(
-    about: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stage, "AGREE_WITHIN_S", 0.5)
+async def test_who_sees_something_else_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with exchange("kalshi", tmp_path, 3) as place, ours(place, tmp_path) as mine:
-        liar: Any = Liar(mine, about)
         honest: Any = Liar(mine, "")
         scene = Stage(place, mine, honest, mine)
         market, book = await scene.fresh_market()
         placed = await scene.place(market, "yes", "buy", book["asks"][0][0], 6, "ioc")
         assert placed["matched"] == 6 * CONTRACT
-        await asyncio.sleep(0.3)
         await scene.agree(market, placed["order"])
-        with pytest.raises(Differs, match=r"liar: .*the ledger has"):
-            await Stage(place, mine, liar, mine).agree(market, placed["order"])
+        monkeypatch.setattr(stage, "AGREE_WITHIN_S", 0.1)
+        for about in ("cash", "fills", "position", "orders", "order"):
+            liar: Any = Liar(mine, about)
+            with pytest.raises(Differs, match=r"^liar: .*the ledger has"):
+                await Stage(place, mine, liar, mine).agree(market, placed["order"])
 
 
 async def test_a_scenario_that_breaks_off_leaves_nothing_resting(tmp_path: Path) -> None:
@@ -194,3 +196,48 @@ async def test_published_clients_trade_here_unchanged(word: str, tmp_path: Path)
     assert len(cells) >= 4
     assert [(cell.client, cell.scenario, cell.why) for cell in cells if cell.result == "failed"] == []
     assert {cell.venue for cell in cells if cell.result == "passed"} == {"kalshi", "polymarket"}
+
+
+def test_the_table_says_who_failed_and_why() -> None:
+    cells = [
+        Cell("kalshi", "theirs", "place", "passed", ""),
+        Cell("kalshi", "ours", "place", "failed", "cash is 1, the ledger has 2"),
+        Cell("kalshi", "theirs", "streams", "cannot", "it has none"),
+    ]
+    told = table(cells).splitlines()
+    assert " ".join(told[0].split()) == "theirs on kalshi ours on kalshi"
+    assert told[1].split() == ["place", "passed", "FAILED"]
+    assert told[2].split() == ["streams", "–"]
+    assert told[-2:] == [
+        "  ours on kalshi, place: cash is 1, the ledger has 2",
+        "  theirs on kalshi, streams: it has none",
+    ]
+
+
+@pytest.mark.parametrize(("result", "code"), [("passed", 0), ("cannot", 0), ("failed", 1)])
+def test_one_difference_is_enough_to_fail_the_run(
+    result: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def play_one(*_: object) -> list[Cell]:
+        return [Cell("kalshi", "theirs", "place", result, "")]
+
+    monkeypatch.setattr(command, "played", play_one)
+    monkeypatch.setattr(environment, "build", lambda: 0.0)
+    monkeypatch.setattr(sys, "argv", ["conformance", "--json"])
+    assert command.main() == code
+    told = json.loads(capsys.readouterr().out)
+    assert told[result] == 1
+    assert told["cells"][0]["result"] == result
+
+
+def test_an_environment_that_cannot_be_made_is_told_and_nothing_is_played(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = environment._run
+    # no index is asked: a program that fails stands for the installer
+    monkeypatch.setattr(environment, "_run", lambda _: run([sys.executable, "-c", "import sys; sys.exit('no index')"]))
+    monkeypatch.setattr(environment.build, "__defaults__", (tmp_path / "here",))
+    monkeypatch.setattr(sys, "argv", ["conformance"])
+    assert command.main() == 4
+    assert "the isolated environment could not be made: no index" in capsys.readouterr().err
+    assert not (tmp_path / "here" / "installed.lock").exists()

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from messages.markets import VenueMode
 from messages.orders import Absent, Ended, Landed, LookUpFailed, Order, OrderSeen, Refused, Rested
 from messages.reasons import Trouble
-from messages.units import CONTRACT, ONE_DOLLAR, SECOND, Money, Nanos, Outcome, Price, Quantity, Side, TimeInForce
+from messages.units import CONTRACT, ONE_DOLLAR, SECOND, Money, Nanos, Outcome, Price, Quantity, Side
 from tests.venues.making import AT, Hand, kalshi_rsa, order, resting
 from venues import http
 from venues.credentials import KalshiCredentials, kalshi_credentials
@@ -71,8 +72,8 @@ class Shelf:
             if f"{method} {path}".startswith(start):
                 if isinstance(told, WireError):
                     raise told
-                status, told = told if isinstance(told, tuple) else (200, told)
-                return Response(status, {}, json.dumps(told).encode())
+                status, value = told if isinstance(told, tuple) else (200, told)
+                return Response(status, {}, json.dumps(value).encode())
         return Response(404, {}, b'{"error":{"code":"not_found"}}')
 
 
@@ -125,6 +126,18 @@ def test_no_change_asks_for_more_than_was_asked(asked: Order, price: int, quanti
 def test_no_more_cash_is_moved_than_was_asked(amount: int) -> None:
     body = json.loads(codec.transfer_body(Money(amount), 0, 2, "name"))
     assert body["amount"] * 100 <= amount < (body["amount"] + 1) * 100
+
+
+@given(st.integers(0, 10**9), st.integers(1, 9))
+def test_a_fee_finer_than_we_count_is_never_less_than_was_charged(millionths: int, beyond: int) -> None:
+    charged = f"{millionths // 10**6}.{millionths % 10**6:06d}{beyond}"
+    told = {
+        "trade_id": "t", "order_id": "V1", "market_ticker": "M", "count_fp": "1.00", "yes_price_dollars": "0.5200",
+        "fee_cost": charged, "is_taker": True,
+    }  # fmt: skip
+    seen = codec.fill_seen("k", told, AT)
+    assert seen is not None
+    assert seen.fill.fee == millionths + 1 >= Decimal(charged) * 10**6
 
 
 @pytest.mark.parametrize(
@@ -386,7 +399,8 @@ async def test_a_group_without_a_name_is_unsure_and_one_without_words_is_unknown
     venue, shelf = trading()
     shelf.answers = {"POST /portfolio/order_groups/create": (201, {})}
     assert isinstance(await venue.make_group(Quantity(CONTRACT)), Unsure)
-    for told in ([1], {"order_groups": [1]}, {"order_groups": [{}]}):
+    unreadable: list[Any] = [[1], {"order_groups": [1]}, {"order_groups": [{}]}]
+    for told in unreadable:
         shelf.answers = {"GET /portfolio/order_groups": told}
         assert isinstance(await venue.groups(), Failed)
     shelf.answers = {"GET /portfolio/order_groups/g": {"is_auto_cancel_enabled": "perhaps", "orders": ["V1", 2]}}
@@ -395,7 +409,8 @@ async def test_a_group_without_a_name_is_unsure_and_one_without_words_is_unknown
 
 async def test_what_cannot_be_read_is_failed_and_never_nothing() -> None:
     venue, shelf = trading()
-    for told in ([1], {}, {"read": {"bucket_capacity": 0, "refill_rate": 1}}, {"balance_breakdown": [{}]}):
+    unreadable: list[Any] = [[1], {}, {"read": {"bucket_capacity": 0, "refill_rate": 1}}, {"balance_breakdown": [{}]}]
+    for told in unreadable:
         shelf.answers = dict.fromkeys(("GET /account", "GET /portfolio"), told)
         assert isinstance(await venue.limits(), Failed)
         assert isinstance(await venue.costs(), Failed)
@@ -427,7 +442,7 @@ def _order_answer(which: str, told: Any) -> object:
     if "order" in told:
         return codec.order_seen("k", told["order"], AT)
     if "reduced_by" in told:
-        row, said = judge(Response(200, {}, json.dumps(told).encode()), AT)
+        said = judge(Response(200, {}, json.dumps(told).encode()), AT)[1]
         return said if isinstance(said, Done) else None
     rests = told["remaining_count"] != "0.00"
     asked = (resting if rests else order)(quantity=Quantity(1_000 * CONTRACT))
@@ -509,9 +524,20 @@ anything = st.recursive(
 )
 
 
+@cache
+def the_same() -> tuple[KalshiTrading, Shelf]:
+    """Loading a key takes longer than all that is asked with it."""
+    return trading()
+
+
+@cache
+def the_same_account() -> KalshiAccountData:
+    return KalshiAccountData("k", "ws://x/y", kalshi_rsa(), Hand())
+
+
 @given(anything)
 async def test_no_answer_to_any_request_raises_or_makes_a_position(told: Any) -> None:
-    venue, shelf = trading()
+    venue, shelf = the_same()
     shelf.answers = {"": told}
     asked = resting()
     for answer in (await venue.look_up(asked, "V1"), await venue.cancel(asked, "V1")):
@@ -535,16 +561,8 @@ async def test_no_answer_to_any_request_raises_or_makes_a_position(told: Any) ->
 
 @given(anything)
 def test_no_private_message_raises(told: Any) -> None:
-    key = kalshi_rsa()
-    account = PRIVATE.setdefault("one", KalshiAccountData("k", "ws://x/y", key, Hand()))
+    account = the_same_account()
     if isinstance(told, dict):
         event = account.event(told)
         assert event is None or isinstance(event, OrderSeen) or event.fill.quantity > 0
     Books(["M"]).take(json.dumps(told), AT)
-
-
-PRIVATE: dict[str, KalshiAccountData] = {}
-
-
-def test_an_order_has_the_times_in_force_that_this_file_knows() -> None:
-    assert {*TimeInForce} == {TimeInForce.IOC, TimeInForce.GTD}

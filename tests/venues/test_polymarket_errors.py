@@ -39,7 +39,7 @@ PAGE: list[tuple[int, str, str, str]] = [
     (400, "maker address not allowed, please use the deposit wallet flow", "P-12", REFUSED),
     (400, "'0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266' address banned", "P-12", REFUSED),
     (400, "'0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266' address in closed only mode", "P-12", REFUSED),
-    (400, "invalid signature", "P-12", REFUSED),
+    (400, "invalid signature", "P-13", REFUSED),
     (400, "order_version_mismatch", "P-13", REFUSED),
     (400, "invalid order version", "P-13", REFUSED),
     (400, f"order {WIRE} is invalid. Price (0.505) breaks minimum tick size rule: 0.01", "P-10", REFUSED),

@@ -18,6 +18,7 @@ from messages.orders import Absent, Ended, EndKind, FillSeen, Lost, OrderSeen, R
 from messages.reasons import Refusal
 from messages.units import CONTRACT, SECOND, Outcome, Price, Side
 from tests.venues.running import PAIRS, Bench, Key, Place, WallClock
+from tests.venues.running import bench as simulated
 from venues import factory
 from venues.polymarket import rest, rules, stream
 from venues.polymarket.keys import ApiKey, Keys
@@ -27,6 +28,7 @@ from venues.port import Denied, Done, Failed, FillPage, Lifetime, Prepared, Stre
 from venues.simulated.ethereum import wallet_of
 from venues.simulated.polymarket_upheavals import PolymarketUpheavals
 from venues.simulated.venue import Settings, Venue
+from venues.sockets import follow
 
 V3 = "01" + "00" * 13 + "1234" + "00" * 15
 
@@ -142,6 +144,8 @@ async def test_a_signature_for_another_contract_is_refused_and_a_reading_of_the_
         order = bench.order(market.market, Outcome.YES, Side.BUY, book.yes_asks[0][0], 5)
         answer = await bench.trading.submit(bench.trading.prepare(order))
         assert isinstance(answer, Refused), answer
+        # no word against the key
+        assert answer.reason is Refusal.INVALID
         read = await bench.data.markets([market.market])
         assert not isinstance(read, Failed)
         assert (read[0].generation, read[0].version > market.version) == ("neg_risk_v2", True)
@@ -371,7 +375,6 @@ async def test_more_markets_than_one_connection_bears_get_more_connections(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connections: list[str] = []
-    follow = stream.follow
 
     async def counted(url: str, *args: Any) -> None:
         connections.append(url)
@@ -389,6 +392,48 @@ async def test_more_markets_than_one_connection_bears_get_more_connections(
         try:
             await until(lambda: len(books) == 4 and all(book.fresh for book in books.values()))
             assert len(connections) == 4
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+# Settlement
+
+
+@pytest.mark.parametrize(
+    ("faults", "last"),
+    [
+        ("none", Settlement.CONFIRMED),
+        ("version: 1\nrules:\n  - kind: reversed_match\n    endpoint: order\n    orders: [1]\n", Settlement.REVERSED),
+    ],
+    ids=["confirmed", "reversed"],
+)
+async def test_the_private_stream_tells_a_match_to_its_end(faults: str, last: Settlement, tmp_path: Path) -> None:
+    async with simulated("polymarket", tmp_path, faults=faults) as bench:
+        events: list[StreamEvent] = []
+        connected = asyncio.Event()
+        task = asyncio.create_task(bench.account.stream(bench.markets, events.append, connected.set))
+        try:
+            await asyncio.wait_for(connected.wait(), 4)
+            book = await bench.first_book()
+            order = bench.order(book.market, Outcome.YES, Side.BUY, book.yes_asks[0][0], 5)
+            prepared = bench.trading.prepare(order)
+            answer = await bench.trading.submit(prepared)
+            assert isinstance(answer, Ended), answer
+
+            def ladder() -> dict[str, list[Settlement]]:
+                found: dict[str, list[Settlement]] = {}
+                for event in events:
+                    if isinstance(event, FillSeen) and event.wire == prepared.wire:
+                        found.setdefault(event.fill.fill, []).append(event.fill.settlement)
+                return found
+
+            await until(lambda: bool(ladder()) and all(told[-1] is last for told in ladder().values()), 8)
+            # first a match, then what became of it; one key all the way
+            assert all(told[0] is Settlement.MATCHED for told in ladder().values())
+            sizes = {event.fill.fill: event.fill.quantity for event in events if isinstance(event, FillSeen)}
+            assert sum(sizes[name] for name in ladder()) == answer.matched
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):

@@ -10,24 +10,23 @@ order or a book is on the YES scale:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from core.units import format_scaled, opposite
 from messages.books import Levels
-from messages.markets import FeeFormula, FeeSchedule, Market, TickBand
 from messages.orders import EndKind, Fill, FillSeen, Order, OrderSeen, Settlement
-from messages.units import ONE_DOLLAR, SECOND, Money, Nanos, Outcome, Price, Quantity, Side, TimeInForce
-from venues.port import VenuePosition
+from messages.units import CENT, ONE_DOLLAR, SECOND, Money, Nanos, Outcome, Price, Quantity, Side, TimeInForce
+from venues.port import PLAIN, Lifetime, SelfTrade, Settled, ShardCash, Terms, VenuePosition
 from venues.reading import (
     is_object,
     level_of,
     money_of,
     price_of,
     quantity_of,
-    ratio_ppm,
     signed_quantity_of,
     text_of,
     time_of,
@@ -37,10 +36,9 @@ from venues.reading import (
 LOT = Quantity(10_000)
 """Counts have two decimals."""
 
-TAKER_PPM = 70_000
-MAKER_PPM = {"quadratic_with_maker_fees": 17_500, "quadratic_with_combo_maker_fees": 35_000}
-FEE_STEP = Money(100)
-"""Balance changes are aligned to 1/100 cent for direct members, as every recorded fee is."""
+CENTI_CENT = 100
+
+STATUS_WORD = re.compile("[a-z]+(?![a-z_])")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -58,34 +56,124 @@ def yes_side(order: Order) -> tuple[str, Price]:
     return ("bid" if buys_yes else "ask"), price
 
 
-def order_body(order: Order, wire: str) -> bytes:
+TIMES_IN_FORCE = {
+    Lifetime.IOC: "immediate_or_cancel",
+    Lifetime.FOK: "fill_or_kill",
+    Lifetime.GTC: "good_till_canceled",
+    Lifetime.GTD: "good_till_canceled",
+}
+SELF_TRADE = {SelfTrade.TAKER: "taker_at_cross", SelfTrade.MAKER: "maker"}
+
+
+def count_text(quantity: int) -> str:
+    """Whole lots as the venue writes counts; what is finer than a lot is left out, never added."""
+    return format_scaled(quantity // LOT, 2)
+
+
+def lifetime(order: Order, terms: Terms) -> Lifetime:
+    if terms.lifetime is not None:
+        return terms.lifetime
+    return Lifetime.GTD if order.time_in_force is TimeInForce.GTD else Lifetime.IOC
+
+
+def contradiction(order: Order, terms: Terms) -> str:
+    """Why these terms cannot be asked for; "" where they can."""
+    immediate = order.time_in_force is TimeInForce.IOC
+    lives = lifetime(order, terms)
+    if (lives in (Lifetime.IOC, Lifetime.FOK)) is not immediate:
+        return f"lifetime {lives} contradicts the order's time_in_force {order.time_in_force}"
+    if lives is Lifetime.GTD and order.expires_at <= 0:
+        return "an order that rests until its expiry needs expires_at"
+    if terms.post_only and immediate:
+        return "post_only needs an order that rests"
+    if terms.reduce_only and lives is not Lifetime.IOC:
+        return "the venue takes reduce_only with immediate-or-cancel alone"
+    return "" if order.quantity >= LOT else "less than a hundredth of a contract"
+
+
+def order_fields(order: Order, wire: str, terms: Terms = PLAIN, subaccount: int | None = None) -> dict[str, object]:
     side, price = yes_side(order)
+    lives = lifetime(order, terms)
     body: dict[str, object] = {
         "ticker": order.market,
         "client_order_id": wire,
         "side": side,
-        "count": format_scaled(order.quantity // LOT, 2),
+        "count": count_text(order.quantity),
         "price": format_scaled(price, 4),
-        "time_in_force": "immediate_or_cancel",
-        # we stop, what rests stays: a fill against ourselves would be no hedge
-        "self_trade_prevention_type": "taker_at_cross",
+        "time_in_force": TIMES_IN_FORCE[lives],
+        # by default we stop and what rests stays: a fill against ourselves would be no hedge
+        "self_trade_prevention_type": SELF_TRADE[terms.self_trade],
     }
-    if order.time_in_force is TimeInForce.GTD:
-        body["time_in_force"] = "good_till_canceled"
+    if lives is Lifetime.GTD:
         # rounded up: we cancel in time ourselves, the venue's expiry is for the case that we cannot
         body["expiration_time"] = -(-order.expires_at // SECOND)
-        body["cancel_order_on_pause"] = True
-    return _encode(body)
+    if lives in (Lifetime.GTC, Lifetime.GTD):
+        body["cancel_order_on_pause"] = terms.cancel_on_pause is not False
+    if terms.post_only:
+        body["post_only"] = True
+    if terms.reduce_only:
+        body["reduce_only"] = True
+    if terms.group:
+        body["order_group_id"] = terms.group
+    if terms.shard is not None:
+        body["exchange_index"] = terms.shard
+    if subaccount is not None:
+        body["subaccount"] = subaccount
+    return body
+
+
+def order_body(order: Order, wire: str, terms: Terms = PLAIN, subaccount: int | None = None) -> bytes:
+    return _encode(order_fields(order, wire, terms, subaccount))
+
+
+def amend_body(order: Order, wire: str, price: Price, quantity: Quantity) -> bytes:
+    """`quantity` is all that the order may ever fill, what it has filled included. The expiry is left as it is."""
+    side, on_book = yes_side(order.model_copy(update={"price": price}))
+    return _encode(
+        {
+            "ticker": order.market,
+            "side": side,
+            "price": format_scaled(on_book, 4),
+            "count": count_text(quantity),
+            # only the name that it has: a second one would have to be new for ever, and ours follow from order ids
+            "client_order_id": wire,
+        }
+    )
+
+
+def decrease_body(order: Order, left: Quantity) -> bytes:
+    """To what shall still rest, rounded down: never more than asked."""
+    return _encode({"reduce_to": count_text(left), "market_ticker": order.market})
+
+
+def transfer_body(amount: Money, source: int, target: int, name: str) -> bytes:
+    """Counted in hundredths of a cent, rounded down."""
+    return _encode(
+        {
+            "client_transfer_id": name,
+            "source": "event_contract",
+            "destination": "event_contract",
+            "amount": amount // CENTI_CENT,
+            "source_exchange_shard": source,
+            "destination_exchange_shard": target,
+        }
+    )
+
+
+def cancels_body(orders: Sequence[tuple[str, str]], subaccount: int | None = None) -> bytes:
+    """Market and venue id of each. Without its market an order is looked for on shard 0, wherever it is."""
+    more = {} if subaccount is None else {"subaccount": subaccount}
+    return _encode({"orders": [{"order_id": told, "market_ticker": market} | more for market, told in orders]})
 
 
 # What comes back.
 
 
 def order_seen(venue: str, told: Mapping[str, Any], at: Nanos) -> OrderSeen | None:
-    """An order of a list or a stream; None where it has no id, no market or no believable count."""
+    """An order of a list or a stream; None where it has no id, no market, no believable count or no known state."""
     venue_order, market = text_of(told, "order_id"), text_of(told, "ticker")
     matched = quantity_of(told, "fill_count_fp")
-    if not venue_order or not market or matched is None:
+    if not venue_order or not market or matched is None or not status_of(told):
         return None
     return OrderSeen(
         venue=venue,
@@ -98,8 +186,15 @@ def order_seen(venue: str, told: Mapping[str, Any], at: Nanos) -> OrderSeen | No
     )
 
 
+def status_of(told: Mapping[str, Any]) -> str:
+    """`resting`, `canceled` or `executed`, whatever its case and whatever words follow; "" for any other."""
+    word = STATUS_WORD.match(text_of(told, "status").lower())
+    status = "canceled" if word and word[0] == "cancelled" else word[0] if word else ""
+    return status if status in ("resting", "canceled", "executed") else ""
+
+
 def _ended(told: Mapping[str, Any], matched: Quantity) -> EndKind | None:
-    status = text_of(told, "status")
+    status = status_of(told)
     if status == "executed":
         return EndKind.FILLED
     if status != "canceled":
@@ -163,6 +258,39 @@ def cash(told: Any) -> Money | None:
     return amount
 
 
+def cash_by_shard(told: Any) -> tuple[ShardCash, ...] | None:
+    """None where the venue does not break it down (it does not for keys of one sub-account)."""
+    parts = told.get("balance_breakdown") if is_object(told) else None
+    if not isinstance(parts, list):
+        return None
+    found = []
+    for part in parts:
+        shard = whole_of(part, "exchange_index") if is_object(part) else None
+        amount = money_of(part, "balance") if is_object(part) else None
+        if shard is None or amount is None:
+            return None
+        found.append(ShardCash(shard, amount))
+    return tuple(found)
+
+
+def settled(told: Mapping[str, Any]) -> Settled | None:
+    """Revenue comes in whole cents, everything else as dollar text."""
+    market, at = text_of(told, "ticker"), time_of(text_of(told, "settled_time"))
+    yes, no = quantity_of(told, "yes_count_fp"), quantity_of(told, "no_count_fp")
+    cents, fee = whole_of(told, "revenue"), money_of(told, "fee_cost", rounding=1)
+    if not market or at is None or yes is None or no is None or cents is None or fee is None:
+        return None
+    return Settled(
+        market=market,
+        result=text_of(told, "market_result"),
+        yes=yes,
+        no=no,
+        revenue=Money(cents * CENT),
+        fee=fee,
+        at=at,
+    )
+
+
 def rest_book(told: Any) -> tuple[Levels, Levels] | None:
     """YES bids and YES asks of a REST book, which has bids of both outcomes, in no sequence to rely on."""
     if not is_object(told):
@@ -194,61 +322,3 @@ def levels(told: Any) -> list[tuple[int, int]] | None:
         if level[1]:
             found.append(level)
     return found
-
-
-def market(
-    venue: str, told: Mapping[str, Any], event: Mapping[str, Any], series: Mapping[str, Any], at: Nanos
-) -> Market | None:
-    """A market's rules; version 0 until `venues.versions` numbers it."""
-    ticker = text_of(told, "ticker")
-    ticks = tick_bands(told.get("price_ranges"))
-    fees = fee_schedule(event, series, at)
-    if not ticker or not ticks or fees is None:
-        return None
-    title = text_of(told, "title") or text_of(event, "title") or ticker
-    return Market(
-        venue=venue,
-        market=ticker,
-        event=text_of(told, "event_ticker"),
-        title=title,
-        open=text_of(told, "status") in ("active", "open"),
-        closes_at=time_of(text_of(told, "close_time")),
-        ticks=ticks,
-        lot=LOT,
-        min_quantity=LOT,
-        min_spend=Money(0),
-        cash_denominated=False,
-        fees=fees,
-        version=0,
-        seen_at=at,
-    )
-
-
-def tick_bands(told: Any) -> tuple[TickBand, ...]:
-    bands = []
-    for part in told if isinstance(told, list) else ():
-        if not is_object(part):
-            return ()
-        start, stop, step = (price_of(part, key) for key in ("start", "end", "step"))
-        if start is None or stop is None or not step or start >= stop:
-            return ()
-        bands.append(TickBand(start=start, stop=stop, step=step))
-    return tuple(bands)
-
-
-def fee_schedule(event: Mapping[str, Any], series: Mapping[str, Any], at: Nanos) -> FeeSchedule | None:
-    """None where the venue states no multiplier: an unknown fee is not a fee of nothing."""
-    kind, raw = text_of(series, "fee_type"), series.get("fee_multiplier")
-    if text_of(event, "fee_type_override"):
-        kind, raw = text_of(event, "fee_type_override"), event.get("fee_multiplier_override")
-    multiplier = ratio_ppm(raw)
-    if multiplier is None or not kind.startswith("quadratic"):
-        return None
-    return FeeSchedule(
-        formula=FeeFormula.KALSHI,
-        version=0,
-        taker_ppm=-(-TAKER_PPM * multiplier // 1_000_000),
-        maker_ppm=-(-MAKER_PPM.get(kind, 0) * multiplier // 1_000_000),
-        step=FEE_STEP,
-        verified_at=at,
-    )

@@ -1,96 +1,80 @@
-"""Order entry and account reads over Kalshi's REST interface."""
+"""Order entry over Kalshi's REST interface."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Mapping, Sequence
-from urllib.parse import quote, urlsplit
+from collections.abc import Sequence
+from urllib.parse import quote
 
-from messages.books import Book, mirror
 from messages.markets import Market
-from messages.orders import Absent, Ended, EndKind, FillSeen, LookUpFailed, Order, OrderSeen, Rested
-from messages.units import SECOND, Money, Nanos, TimeInForce
-from venues.calls import Calls, Missing, Told
-from venues.credentials import KalshiCredentials
-from venues.http import SessionWire, Wire, WireError
+from messages.orders import Ended, Order, Rested
+from messages.reasons import Refusal, Trouble
+from messages.units import SECOND, Money, Nanos, Price, Quantity
+from venues.http import WireError
 from venues.kalshi import codec
+from venues.kalshi.account import ORDERS
+from venues.kalshi.acts import judge
+from venues.kalshi.batches import batch_error, classify_batch
+from venues.kalshi.groups import Groups
 from venues.kalshi.outcome import classify, classify_error
-from venues.kalshi.sign import Signer
-from venues.outcome import believable
+from venues.kalshi.reads import Reads
 from venues.port import (
-    Capabilities,
-    Clock,
+    PLAIN,
+    ActAnswer,
+    ChangeAnswer,
+    Denied,
+    Done,
     Failed,
-    FillPage,
     LookUpAnswer,
     Prepared,
     SubmitAnswer,
-    Traffic,
-    VenuePosition,
+    Terms,
+    Unsure,
 )
-from venues.reading import is_object, object_of, text_of, time_of
+from venues.reading import is_object, json_of, text_of
 
-ORDERS = "/portfolio/events/orders"
-
-CLOCK_SKEW_S = 60
-"""How much earlier than our own time a list begins, so that a difference of clocks hides nothing."""
-OVERLAP_S = 10
-"""Fills may be listed later than they are stamped; what is told twice is recognised by its id."""
-PAGE = 1_000
+BATCHED = f"{ORDERS}/batched"
 
 REREADS = 3
 REREAD_PAUSE_S = 0.08
 """Reads lag writes: an order that was cancelled may be shown as resting for some hundred milliseconds."""
 
-DEPTH = 10
+ORDER_COST = 10
+"""Tokens of the write budget; a batch costs as much as its items."""
+BATCH_MOST = 10
+"""What the smallest write budget admits at once, until the venue has told us ours."""
+
+SWEEP_TAIL = Nanos(60 * SECOND)
 
 
-class KalshiTrading:
-    """`Trading` on one Kalshi account with one key."""
+class KalshiTrading(Reads, Groups):
+    """`Trading` on one Kalshi account with one key; also shapes, batches, amends, groups, sweeps and shards."""
 
-    def __init__(
-        self,
-        name: str,
-        rest: str,
-        credentials: KalshiCredentials,
-        clock: Clock,
-        capabilities: Capabilities,
-        request_timeout_s: float = 2.0,
-        connect_timeout_s: float = 1.0,
-        wire: Wire | None = None,
-    ) -> None:
-        self.name = name
-        self.capabilities = capabilities
-        self._clock = clock
-        self._root = urlsplit(rest).path.rstrip("/")
-        self._signer = Signer(credentials, clock)
-        self._calls = Calls(wire or SessionWire(rest, connect_timeout_s), self._sign, request_timeout_s)
-
-    async def open(self) -> None:
-        await self._calls.open()
-        self._signer.check()
-        if self._signer.slow:
-            await self._signer.renew("POST", self._root + ORDERS)
-            self._calls.keep(self._signer.keep_ready("POST", self._root + ORDERS))
-        await self._calls.warm_up("/exchange/status")
-        self._calls.keep(self._calls.keep_warm("/exchange/status"))
-
-    async def close(self) -> None:
-        await self._calls.close()
+    sweep_tail = SWEEP_TAIL
+    _swept_until = Nanos(0)
 
     def load(self, markets: Sequence[Market]) -> None:
         """Nothing: an order of Kalshi says everything by itself."""
 
-    def traffic(self) -> Traffic:
-        return self._calls.traffic
+    @property
+    def batch_most(self) -> int:
+        write = next((told.most for told in self._allowances if told.scope == "write"), None)
+        return BATCH_MOST if write is None else max(1, write // ORDER_COST)
 
     def identify(self, order: Order) -> str:
         return codec.client_order_id(order.order)
 
     def prepare(self, order: Order) -> Prepared:
+        return self._prepared(order, PLAIN)
+
+    def prepare_with(self, order: Order, terms: Terms) -> Prepared | Denied:
+        if wrong := codec.contradiction(order, terms):
+            return Denied(Refusal.INVALID, wrong)
+        return self._prepared(order, terms)
+
+    def _prepared(self, order: Order, terms: Terms) -> Prepared:
         wire = codec.client_order_id(order.order)
-        return Prepared(order=order, wire=wire, body=codec.order_body(order, wire))
+        return Prepared(order, wire, codec.order_body(order, wire, terms, self.subaccount), terms)
 
     async def submit(self, prepared: Prepared, *, repost: bool = False) -> SubmitAnswer:
         order = prepared.order
@@ -106,6 +90,21 @@ class KalshiTrading:
         )
         return answer
 
+    async def submit_batch(self, prepared: Sequence[Prepared]) -> tuple[SubmitAnswer, ...]:
+        answers: list[SubmitAnswer] = []
+        for start in range(0, len(prepared), self.batch_most):
+            part = prepared[start : start + self.batch_most]
+            body = b'{"orders":[' + b",".join(sent.body for sent in part) + b"]}"
+            told = await self._act("POST", BATCHED, body)
+            if isinstance(told, WireError):
+                judged = batch_error(part, told, self._now())
+            else:
+                judged = classify_batch(part, told.status, told.headers, told.body, self._now())
+            answers.extend(answer for _, answer in judged)
+        return tuple(answers)
+
+    # Taking back.
+
     async def cancel(self, order: Order, venue_order: str | None) -> LookUpAnswer:
         if venue_order is None:
             found = await self.look_up(order, None)
@@ -114,8 +113,30 @@ class KalshiTrading:
             venue_order = found.venue_order
         # without the ticker the request goes to shard 0, whatever the order's own
         path = f"{ORDERS}/{quote(venue_order, safe='')}?market_ticker={quote(order.market, safe='')}"
-        done = await self._calls.act("DELETE", path)
-        acknowledged = not isinstance(done, Failed) and done.status == 200
+        done = await self._act("DELETE", self._scoped(path))
+        return await self._after_cancel(order, venue_order, not isinstance(done, WireError) and done.status == 200)
+
+    async def cancel_batch(self, orders: Sequence[tuple[Order, str]]) -> tuple[LookUpAnswer, ...]:
+        """Each is looked up afterwards: what a cancel's answer says has been about other orders."""
+        answers: list[LookUpAnswer] = []
+        for start in range(0, len(orders), self.batch_most):
+            part = orders[start : start + self.batch_most]
+            acknowledged = await self._cancel_listed([(order.market, told) for order, told in part])
+            answers.extend([await self._after_cancel(order, told, told in acknowledged) for order, told in part])
+        return tuple(answers)
+
+    async def _cancel_listed(self, orders: Sequence[tuple[str, str]]) -> set[str]:
+        """One request; which of these the venue says it cancelled."""
+        done = await self._act("DELETE", BATCHED, codec.cancels_body(orders, self.subaccount))
+        told = None if isinstance(done, WireError) or done.status != 200 else json_of(done.body)
+        listed = told.get("orders") if is_object(told) else None
+        return {
+            text_of(item, "order_id")
+            for item in (listed if isinstance(listed, list) else ())
+            if is_object(item) and item.get("error") is None
+        }
+
+    async def _after_cancel(self, order: Order, venue_order: str, acknowledged: bool) -> LookUpAnswer:
         answer = await self.look_up(order, venue_order)
         for _ in range(REREADS):
             if not (acknowledged and isinstance(answer, Rested)):
@@ -124,138 +145,77 @@ class KalshiTrading:
             answer = await self.look_up(order, venue_order)
         return answer
 
-    async def look_up(self, order: Order, venue_order: str | None) -> LookUpAnswer:
-        if venue_order is not None:
-            told = await self._calls.read(f"/portfolio/orders/{quote(venue_order, safe='')}")
-            if isinstance(told, Failed):
-                return self._failed(order, told.text)
-            if isinstance(told, Told):
-                return self._found(order, object_of(told.value, "order"))
-        return await self._search(order)
+    async def cancel_all(self, market: str | None = None) -> ActAnswer:
+        """The whole account on all shards (or our sub-account): direct members only. One market: by its list of resting
+        orders, so an order that the list does not show yet stays.
+        """
+        if market is not None:
+            return await self._cancel_market(market)
+        before = self._swept_until
+        # counted from before the request: without an answer it may still have begun
+        self._swept_until = Nanos(self._now() + self.sweep_tail)
+        _, said = judge(await self._act("DELETE", self._scoped(ORDERS)), self._now())
+        if isinstance(said, Denied):
+            self._swept_until = before
+        elif isinstance(said, Done):
+            self._swept_until = Nanos(self._now() + self.sweep_tail)
+        return said
 
-    async def _search(self, order: Order) -> LookUpAnswer:
-        """Through the whole list: there is no filter by client order id."""
-        # asked before the list, so that the list is at least as fresh
-        as_of = await self._fresh_as_of()
-        if isinstance(as_of, Failed):
-            return self._failed(order, as_of.text)
-        wire = codec.client_order_id(order.order)
-        since = order.made_at // SECOND - CLOCK_SKEW_S
-        path = f"/portfolio/orders?ticker={quote(order.market, safe='')}&min_ts={since}&limit={PAGE}&"
-        listed = await self._calls.all_pages(path, "orders", "cursor", "")
+    def swept_until(self) -> Nanos:
+        return self._swept_until
+
+    async def _cancel_market(self, market: str) -> ActAnswer:
+        listed = await self._pages("/portfolio/orders", f"ticker={quote(market, safe='')}", "status=resting", "orders")
         if isinstance(listed, Failed):
-            return self._failed(order, listed.text)
-        for told in listed:
-            if text_of(told, "client_order_id") == wire:
-                return self._found(order, told)
-        return Absent(order=order.order, at=self._clock.now(), as_of=as_of)
+            return Unsure(Trouble.MALFORMED, f"the resting orders of {market} cannot be listed: {listed.text}")
+        found = [text_of(told, "order_id") for told in listed]
+        gone: set[str] = set()
+        for start in range(0, len(found), self.batch_most):
+            gone |= await self._cancel_listed([(market, told) for told in found[start : start + self.batch_most]])
+        left = len(set(found) - gone)
+        if left:
+            return Unsure(Trouble.MALFORMED, f"{left} of {len(found)} orders of {market} were not said to be cancelled")
+        return Done(self._now(), f"{len(found)} cancelled")
 
-    async def _fresh_as_of(self) -> Nanos | Failed:
-        """How fresh the venue's reads are; never later than we asked, should its clock be ahead of ours."""
-        asked = self._clock.now()
-        told = await self._calls.read("/exchange/user_data_timestamp")
-        if isinstance(told, Failed):
-            return told
-        moment = (
-            None
-            if isinstance(told, Missing) or not is_object(told.value)
-            else time_of(text_of(told.value, "as_of_time"))
-        )
-        return Failed(text="the venue does not say how fresh its reads are") if moment is None else min(moment, asked)
+    async def move_cash(self, amount: Money, source: int, target: int, name: str) -> ActAnswer:
+        """Of the primary account; between sub-accounts the venue keeps no identity and moves in steps that may stop."""
+        if self.subaccount:
+            return Denied(Refusal.INVALID, "cash is moved between the shards of the primary account alone")
+        body = codec.transfer_body(amount, source, target, codec.client_order_id(name))
+        answer = await self._act("POST", "/portfolio/intra_exchange_instance_transfer", body)
+        _, said = judge(answer, self._now())
+        if not isinstance(answer, WireError) and answer.status == 409 and is_object(json_of(answer.body)):
+            # accepted before under this name
+            return Done(self._now())
+        return said
 
-    def _found(self, order: Order, told: Mapping[str, object]) -> LookUpAnswer:
-        at = self._clock.now()
-        seen = codec.order_seen(self.name, told, at)
-        if seen is None or seen.venue_order is None or not believable(seen.matched, order.quantity):
-            return self._failed(order, "the order is shown without id, market or believable count")
-        if seen.wire is not None and seen.wire != codec.client_order_id(order.order):
-            return self._failed(order, "another order is shown")
-        if seen.ended is None:
-            if text_of(told, "status") != "resting":
-                return self._failed(order, "the order is shown in an unknown state")
-            return Rested(order=order.order, at=at, venue_order=seen.venue_order, matched=seen.matched)
-        how = seen.ended
-        if how is EndKind.CANCELLED and order.time_in_force is TimeInForce.IOC:
-            how = EndKind.KILLED
-        return Ended(order=order.order, at=at, venue_order=seen.venue_order, matched=seen.matched, how=how)
+    # Changing in place.
 
-    def _failed(self, order: Order, text: str) -> LookUpFailed:
-        return LookUpFailed(order=order.order, at=self._clock.now(), text=text)
+    async def amend(self, order: Order, venue_order: str, *, price: Price, quantity: Quantity) -> ChangeAnswer:
+        """A change of expiry or a smaller size keeps the place in the queue; another price or a larger size does not."""
+        if quantity < codec.LOT:
+            return Denied(Refusal.SIZE, "less than a hundredth of a contract; cancel it instead")
+        body = codec.amend_body(order, codec.client_order_id(order.order), price, quantity)
+        path = self._scoped(f"{ORDERS}/{quote(venue_order, safe='')}/amend")
+        return await self._changed(order, venue_order, path, body, quantity)
 
-    async def fills_since(self, cursor: str, order: tuple[Order, str | None] | None = None) -> FillPage | Failed:
-        if order is not None:
-            venue_order = order[1]
-            if venue_order is None:
-                found = await self.look_up(order[0], None)
-                if isinstance(found, LookUpFailed):
-                    return Failed(text=found.text)
-                if isinstance(found, Absent):
-                    return FillPage(fills=(), cursor=cursor)
-                venue_order = found.venue_order
-            path = f"/portfolio/fills?order_id={quote(venue_order, safe='')}&limit={PAGE}&"
-        elif cursor:
-            path = f"/portfolio/fills?min_ts={quote(cursor, safe='')}&limit={PAGE}&"
-        else:
-            path = f"/portfolio/fills?limit={PAGE}&"
-        listed = await self._calls.all_pages(path, "fills", "cursor", "")
-        if isinstance(listed, Failed):
-            return listed
-        at = self._clock.now()
-        made: list[tuple[int, FillSeen]] = []
-        for told in listed:
-            seen, second = codec.fill_seen(self.name, told, at), codec.fill_second(told)
-            if seen is None or second is None:
-                return Failed(text="a fill cannot be read")
-            made.append((second, seen))
-        made.sort(key=lambda entry: entry[0])
-        if made and order is None:
-            newest = made[-1][0] - OVERLAP_S
-            with contextlib.suppress(ValueError):
-                newest = max(newest, int(cursor or 0))
-            cursor = str(newest)
-        return FillPage(fills=tuple(seen for _, seen in made), cursor=cursor)
+    async def decrease(self, order: Order, venue_order: str, *, left: Quantity) -> ChangeAnswer:
+        if left < codec.LOT:
+            return Denied(Refusal.SIZE, "less than a hundredth of a contract; cancel it instead")
+        path = self._scoped(f"{ORDERS}/{quote(venue_order, safe='')}/decrease")
+        return await self._changed(order, venue_order, path, codec.decrease_body(order, left), order.quantity)
 
-    async def orders_since(self, since: Nanos) -> tuple[OrderSeen, ...] | Failed:
-        listed = await self._calls.all_pages(
-            f"/portfolio/orders?min_ts={since // SECOND}&limit={PAGE}&", "orders", "cursor", ""
-        )
-        if isinstance(listed, Failed):
-            return listed
-        at = self._clock.now()
-        seen = [codec.order_seen(self.name, told, at) for told in listed]
-        if None in seen:
-            return Failed(text="an order cannot be read")
-        return tuple(order for order in seen if order is not None)
-
-    async def positions(self) -> tuple[VenuePosition, ...] | Failed:
-        listed = await self._calls.all_pages(
-            f"/portfolio/positions?count_filter=position&limit={PAGE}&", "market_positions", "cursor", ""
-        )
-        if isinstance(listed, Failed):
-            return listed
-        held = [codec.position(told) for told in listed]
-        if None in held:
-            return Failed(text="a position cannot be read")
-        return tuple(position for position in held if position is not None)
-
-    async def cash(self) -> Money | Failed:
-        told = await self._calls.read("/portfolio/balance")
-        if isinstance(told, Failed):
-            return told
-        amount = codec.cash(told.value) if isinstance(told, Told) else None
-        return Failed(text="the balance cannot be read") if amount is None else amount
-
-    async def book(self, market: str) -> Book | Failed:
-        at = self._clock.now()  # the asking time: the book is at least as new
-        told = await self._calls.read(f"/markets/{quote(market, safe='')}/orderbook?depth={DEPTH}", public=True)
-        if isinstance(told, Failed):
-            return told
-        sides = codec.rest_book(told.value) if isinstance(told, Told) else None
-        if sides is None:
-            return Failed(text=f"the book of {market} cannot be read")
-        bids, asks = sides[0][:DEPTH], sides[1][:DEPTH]
-        return Book(self.name, market, at, at, True, bids, asks, mirror(asks), mirror(bids))
-
-    async def _sign(self, method: str, path: str, body: bytes) -> Mapping[str, str]:
-        signed = await self._signer.signed(method, self._root + path.partition("?")[0])
-        return {**signed, "Content-Type": "application/json"} if body else signed
+    async def _changed(self, order: Order, venue_order: str, path: str, body: bytes, most: Quantity) -> ChangeAnswer:
+        """Believed only by a look at the order: an answer has described another order, and tells no total."""
+        answer = await self._act("POST", path, body)
+        _, said = judge(answer, self._now())
+        if not isinstance(said, Done) or isinstance(answer, WireError):
+            return said if not isinstance(said, Done) else Unsure(Trouble.MALFORMED, "no answer")
+        larger = order.model_copy(update={"quantity": Quantity(max(most, order.quantity))})
+        for pause_s in (0.0, *[REREAD_PAUSE_S] * REREADS):
+            # an order so young that reads do not know it yet
+            await asyncio.sleep(pause_s)
+            seen = await self.look_up(larger, venue_order)
+            if isinstance(seen, (Rested, Ended)):
+                return seen
+        return Unsure(Trouble.MALFORMED, "the change was acknowledged, and the order cannot be read")

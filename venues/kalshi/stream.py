@@ -1,38 +1,43 @@
-"""Kalshi's streams: books and metadata of markets, and the orders and executions of our account."""
+"""Kalshi's public stream: books and metadata of markets."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
 from urllib.parse import quote, urlsplit
 
-import msgspec
-
-from messages.books import Book
+from messages.books import Book, Levels
 from messages.markets import Market, VenueMode
 from messages.units import MILLISECOND, SECOND, Nanos
-from venues.board import Board
-from venues.calls import Calls, Missing, Told
+from venues.board import DEPTH, Board
+from venues.calls import Calls, Told
 from venues.credentials import KalshiCredentials
 from venues.http import SessionWire, Wire
 from venues.kalshi import codec
-from venues.kalshi.books import BOOKS, LIFECYCLE, Books, Unsubscribed
+from venues.kalshi.books import BOOKS, LIFECYCLE, MISSED, Books, TooManyMarkets, Unsubscribed
+from venues.kalshi.commands import command
+from venues.kalshi.metadata import Metadata
+from venues.kalshi.private import KalshiAccountData
 from venues.kalshi.sign import Signer
-from venues.port import Clock, Failed, StreamEvent
-from venues.reading import is_object, json_of, object_of, text_of
+from venues.port import Clock, Description, Failed, VenueState
 from venues.sockets import Broken, Socket, follow, together
-from venues.versions import Versions
+
+__all__ = ["KalshiAccountData", "KalshiMarketData"]
 
 TURN_S = 0.1
 QUIET = Nanos(700 * MILLISECOND)
 """After this much silence we ask for one snapshot, whose sequence number speaks for every market."""
 SILENT = Nanos(3 * SECOND)
 """Then the stream is frozen, however well it answers pings."""
+CHECK_EVERY_S = 5.0
+"""How often one book is compared with what REST says of it."""
+CHECK_AGAIN_S = 1.0
+"""And how soon again where they differ: one of the two may only be late."""
 REFRESH_S = 20.0
 """Metadata is read again this often, so that fees are verified all the time."""
-TICKERS_MOST = 100
+MARKETS_MOST = 200
+"""Markets on one connection. Where the venue says that it is too many, each connection is split in two."""
 
 
 class KalshiMarketData:
@@ -56,7 +61,7 @@ class KalshiMarketData:
         self._signer = Signer(credentials, clock)
         self._root = urlsplit(rest).path.rstrip("/")
         self._calls = Calls(wire or SessionWire(rest, connect_timeout_s), self._sign, request_timeout_s)
-        self._versions = Versions()
+        self._metadata = Metadata(name, self._calls, clock)
 
     async def open(self) -> None:
         self._signer.check()
@@ -66,55 +71,16 @@ class KalshiMarketData:
         await self._calls.close()
 
     async def markets(self, ids: Sequence[str]) -> tuple[Market, ...] | Failed:
-        told: dict[str, Mapping[str, Any]] = {}
-        at = self._clock.now()
-        for start in range(0, len(ids), TICKERS_MOST):
-            wanted = quote(",".join(ids[start : start + TICKERS_MOST]), safe=",")
-            listed = await self._calls.all_pages(f"/markets?tickers={wanted}&limit=1000&", "markets", "cursor", "")
-            if isinstance(listed, Failed):
-                return listed
-            told.update((text_of(market, "ticker"), market) for market in listed)
-        unknown = [ticker for ticker in ids if ticker not in told]
-        if unknown:
-            return Failed(text=f"the venue does not know {', '.join(unknown)}")
-        events: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
-        found = []
-        for ticker in ids:
-            event = text_of(told[ticker], "event_ticker")
-            if event not in events:
-                terms = await self._terms(event)
-                if isinstance(terms, Failed):
-                    return terms
-                events[event] = terms
-            market = codec.market(self.name, told[ticker], *events[event], at)
-            if market is None:
-                return Failed(text=f"the rules or the fees of {ticker} cannot be read")
-            found.append(self._versions.number(market))
-        return tuple(found)
+        return await self._metadata.markets(ids)
 
-    async def _terms(self, event: str) -> tuple[Mapping[str, Any], Mapping[str, Any]] | Failed:
-        """The event, which may override its series' fees, and the series."""
-        told = await self._calls.read(f"/events/{quote(event, safe='')}")
-        if isinstance(told, (Failed, Missing)):
-            return told if isinstance(told, Failed) else Failed(text=f"the venue does not know event {event}")
-        about = object_of(told.value, "event")
-        series = text_of(about, "series_ticker") or event.partition("-")[0]
-        told = await self._calls.read(f"/series/{quote(series, safe='')}")
-        if isinstance(told, (Failed, Missing)):
-            return told if isinstance(told, Failed) else Failed(text=f"the venue does not know series {series}")
-        return about, object_of(told.value, "series")
+    async def describe(self, ids: Sequence[str]) -> tuple[Description, ...] | Failed:
+        return await self._metadata.describe(ids)
 
     async def mode(self) -> VenueMode:
-        told = await self._calls.read("/exchange/status", public=True)
-        if not isinstance(told, Told) or not is_object(told.value):
-            return VenueMode.UNKNOWN
-        active, trading = told.value.get("exchange_active"), told.value.get("trading_active")
-        if active is False:
-            return VenueMode.PAUSED
-        if trading is False:
-            # a trading pause still takes cancels
-            return VenueMode.CANCEL_ONLY
-        return VenueMode.OPEN if active is True and trading is True else VenueMode.UNKNOWN
+        return await self._metadata.mode()
+
+    async def state(self) -> VenueState | Failed:
+        return await self._metadata.timetable()
 
     async def stream(
         self,
@@ -126,24 +92,66 @@ class KalshiMarketData:
         board = Board(self.name, tickers, on_book, self._clock)
         stale = asyncio.Event()
 
+        def on_rules(told: Mapping[str, object]) -> None:
+            for market in self._metadata.hear(told):
+                on_market(market)
+            ours = told.get("market_ticker") in tickers or told.get("event_ticker") in self._metadata.events()
+            if ours or told is MISSED:
+                stale.set()
+
+        parts = [tickers[start : start + MARKETS_MOST] for start in range(0, len(tickers), MARKETS_MOST)] or [[]]
+        await together(
+            # one of them hears of rules, for all
+            *(self._follow(part, board, on_rules if n == 0 else None, stale) for n, part in enumerate(parts)),
+            self._refresh(tickers, on_market, stale),
+        )
+
+    async def _follow(
+        self,
+        tickers: Sequence[str],
+        board: Board,
+        on_rules: Callable[[Mapping[str, object]], None] | None,
+        stale: asyncio.Event,
+    ) -> None:
+        """These markets on one connection, or on more where the venue finds them too many."""
+
         async def session(socket: Socket) -> None:
-            books = Books(tickers)
-            watch = Watch(books, board, self._clock)
-            await socket.say(command(1, "subscribe", channels=[BOOKS], market_tickers=tickers, use_yes_price=True))
-            await socket.say(command(2, "subscribe", channels=[LIFECYCLE], market_tickers=tickers))
+            watch = Watch(Books(tickers), board, self._clock)
+            if tickers:
+                await socket.say(
+                    command(1, "subscribe", channels=[BOOKS], market_tickers=list(tickers), use_yes_price=True)
+                )
+            if on_rules is not None:
+                await socket.say(command(2, "subscribe", channels=[LIFECYCLE]))
+                # what was said while nobody listened
+                stale.set()
 
             async def listen() -> None:
                 while True:
                     frame = await socket.hear()
-                    if watch.take(frame):
-                        stale.set()
+                    for told in watch.take(frame):
+                        if on_rules is not None:
+                            on_rules(told)
 
-            await together(listen(), watch.turn(socket))
+            await together(listen(), *((watch.turn(socket), watch.check(self._levels)) if tickers else ()))
 
-        await together(
-            follow(self._ws, self._headers, session, board.doubt_all, self._connect_timeout_s),
-            self._refresh(tickers, on_market, stale),
-        )
+        def lost() -> None:
+            for ticker in tickers:
+                board.doubt(ticker)
+
+        try:
+            await follow(self._ws, self._headers, session, lost, self._connect_timeout_s)
+        except TooManyMarkets:
+            middle = len(tickers) // 2
+            await together(
+                self._follow(tickers[:middle], board, on_rules, stale),
+                self._follow(tickers[middle:], board, None, stale),
+            )
+
+    async def _levels(self, market: str) -> tuple[Levels, Levels] | None:
+        """YES bids and asks as REST tells them, for comparison; None where it does not."""
+        told = await self._calls.read(f"/markets/{quote(market, safe='')}/orderbook", public=True)
+        return codec.rest_book(told.value) if isinstance(told, Told) else None
 
     async def _refresh(self, tickers: Sequence[str], on_market: Callable[[Market], None], stale: asyncio.Event) -> None:
         while True:
@@ -153,9 +161,16 @@ class KalshiMarketData:
                     on_market(market)
             # not `wait_for`: up to Python 3.11 it swallows a cancellation that comes together with the event
             with suppress(TimeoutError):
-                async with asyncio.timeout(REFRESH_S if not isinstance(read, Failed) else 1.0):
+                async with asyncio.timeout(self._pause_s() if not isinstance(read, Failed) else 1.0):
                     await stale.wait()
             stale.clear()
+
+    def _pause_s(self) -> float:
+        """Until the next regular read, or until a scheduled change of fees begins to count."""
+        due = self._metadata.next_change()
+        if due is None:
+            return REFRESH_S
+        return min(REFRESH_S, max((due - self._clock.now()) / SECOND, 0.05))
 
     async def _headers(self) -> Mapping[str, str]:
         return await self._signer.signed("GET", urlsplit(self._ws).path)
@@ -178,20 +193,24 @@ class Watch:
         self._turn = 0
         self._number = 100
 
-    def take(self, frame: str | bytes) -> bool:
-        """One frame; true where a market's rules changed."""
+    def take(self, frame: str | bytes) -> Sequence[Mapping[str, object]]:
+        """One frame; what it says of rules and events."""
         at = self._clock.now()
         try:
             changed, rules = self._books.take(frame, at)
         except Unsubscribed as problem:
             raise Broken(str(problem)) from None
+        except TooManyMarkets:
+            if len(self._books.ladders) > 1:
+                raise
+            raise Broken("not even one market is taken") from None
         for market in changed:
             ladder = self._books.ladders[market]
             if ladder.known and not ladder.crossed:
                 self._board.show(market, ladder.sides(), at)
             else:
                 self._board.doubt(market)
-        return bool(rules)
+        return rules
 
     async def turn(self, socket: Socket) -> None:
         """Confirm what the sequence proves, ask where it is quiet, give up where it is silent."""
@@ -223,64 +242,27 @@ class Watch:
             self._number, "update_subscription", sids=[self._books.sid], market_tickers=tickers, action="get_snapshot"
         )
 
+    async def check(self, levels: Callable[[str], Awaitable[tuple[Levels, Levels] | None]]) -> None:
+        """Give up where a book that does not move differs from what REST says of it, twice and in the same way.
 
-def command(number: int, name: str, **params: object) -> str:
-    return msgspec.json.encode({"id": number, "cmd": name, "params": params}).decode()
+        A stream may go on to number its frames and yet say nothing new; only another way of asking shows that.
+        """
+        every, turn, before = list(self._books.ladders), 0, None
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S if before is None else CHECK_AGAIN_S)
+            market = every[turn % len(every)]
+            ladder = self._books.ladders[market]
+            changes, known = ladder.changes, ladder.known
+            told = await levels(market)
+            still = known and ladder.known and ladder.changes == changes
+            if told is None or not still or _tops(told) == ladder.sides()[:2]:
+                turn, before = turn + 1, None
+                continue
+            now = (changes, _tops(told))
+            if before == now:
+                raise Broken("the book is not what the venue says it is")
+            before = now
 
 
-class KalshiAccountData:
-    """`AccountData`: neither sequenced nor replayed, so each connection begins with the owner's read from its cursor."""
-
-    def __init__(
-        self, name: str, ws: str, credentials: KalshiCredentials, clock: Clock, connect_timeout_s: float = 1.0
-    ) -> None:
-        self.name = name
-        self.skipped = 0
-        """Frames that were not understood."""
-        self._ws = ws
-        self._clock = clock
-        self._connect_timeout_s = connect_timeout_s
-        self._signer = Signer(credentials, clock)
-
-    async def open(self) -> None:
-        self._signer.check()
-
-    async def close(self) -> None:
-        """Nothing: the connection ends with `stream`."""
-
-    async def stream(
-        self, markets: Sequence[Market], on_event: Callable[[StreamEvent], None], on_connected: Callable[[], None]
-    ) -> None:
-        del markets  # of all: an order that nobody knows is just what should be seen
-
-        async def session(socket: Socket) -> None:
-            await socket.say(command(1, "subscribe", channels=["user_orders", "fill"]))
-            subscribed = 0
-            async with asyncio.timeout(SILENT / SECOND) as patience:
-                while True:
-                    told = json_of(await socket.hear())
-                    kind = text_of(told, "type") if is_object(told) else ""
-                    if kind == "error":
-                        raise Broken("the subscription was refused")
-                    if kind == "subscribed":
-                        subscribed += 1
-                        if subscribed == 2:
-                            patience.reschedule(None)
-                            on_connected()
-                    elif (event := self._event(kind, told)) is not None:
-                        on_event(event)
-
-        async def headers() -> Mapping[str, str]:
-            return await self._signer.signed("GET", urlsplit(self._ws).path)
-
-        await follow(self._ws, headers, session, lambda: None, self._connect_timeout_s)
-
-    def _event(self, kind: str, told: Any) -> StreamEvent | None:
-        inner, at = object_of(told, "msg"), self._clock.now()
-        event: StreamEvent | None = None
-        if kind == "user_order":
-            event = codec.order_seen(self.name, inner, at)
-        elif kind == "fill":
-            event = codec.fill_seen(self.name, inner, at)
-        self.skipped += event is None
-        return event
+def _tops(levels: tuple[Levels, Levels]) -> tuple[Levels, Levels]:
+    return levels[0][:DEPTH], levels[1][:DEPTH]

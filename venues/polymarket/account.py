@@ -11,6 +11,7 @@ from messages.markets import Market
 from messages.units import SECOND
 from venues.credentials import PolymarketCredentials
 from venues.polymarket import codec
+from venues.polymarket.schedules import Schedules
 from venues.polymarket.sign import Signer
 from venues.polymarket.watch import PONG_WITHIN, keep_alive
 from venues.port import Clock, StreamEvent
@@ -44,7 +45,7 @@ class PolymarketAccountData:
     async def stream(
         self, markets: Sequence[Market], on_event: Callable[[StreamEvent], None], on_connected: Callable[[], None]
     ) -> None:
-        known = {market.market: market for market in markets}
+        schedules = Schedules(markets)
 
         async def session(socket: Socket) -> None:
             # without a list of markets it tells of all: an order that nobody knows is just what should be seen
@@ -56,7 +57,7 @@ class PolymarketAccountData:
                     async with asyncio.timeout(patience):
                         frame = await socket.hear()
                     if frame not in ("PONG", b"PONG"):
-                        for event in self.events(frame, known):
+                        for event in self.events(frame, schedules):
                             on_event(event)
 
             async def announce() -> None:
@@ -69,7 +70,7 @@ class PolymarketAccountData:
 
         await follow(self._ws, _no_headers, session, lambda: None, self._connect_timeout_s)
 
-    def events(self, frame: str | bytes, known: Mapping[str, Market]) -> list[StreamEvent]:
+    def events(self, frame: str | bytes, schedules: Schedules) -> list[StreamEvent]:
         """What one frame tells of our orders and trades."""
         told, at = json_of(frame), self._clock.now()
         found: list[StreamEvent] = []
@@ -79,7 +80,7 @@ class PolymarketAccountData:
                 seen = codec.order_seen(self.name, message, at)
                 told_here: list[StreamEvent] = [seen] if seen is not None else []
             elif kind == "trade":
-                told_here = list(codec.fills_of(self.name, message, self._account, known, at))
+                told_here = list(codec.fills_of(self.name, message, self._account, schedules, at))
             else:
                 told_here = []
             self.skipped += not told_here

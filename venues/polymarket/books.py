@@ -6,16 +6,28 @@ books that are read beside the stream. Pure: frames in, changed markets out.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from messages.books import Levels
 from messages.markets import Market
-from messages.units import Nanos
+from messages.units import Nanos, Price
 from venues.board import Sides, best
 from venues.polymarket.codec import sides
 from venues.reading import is_object, json_of, level_of, objects, price_of, text_of, whole_of
+
+HASHES_MOST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTold:
+    """The stream said that a market's rules changed: its new tick, or that it is resolved."""
+
+    market: str
+    tick: Price | None = None
+    resolved: bool = False
 
 
 @dataclass(slots=True)
@@ -27,9 +39,16 @@ class Ladder:
     known: bool = False
     stamp: int = 0
     """The venue's milliseconds of what was last taken in."""
+    hashes: deque[str] = field(default_factory=lambda: deque(maxlen=HASHES_MOST))
+    """What the venue called the last states of the book that the stream showed."""
 
     def replace(self, whole: tuple[Levels, Levels], stamp: int) -> None:
         self.bids, self.asks, self.known, self.stamp = dict(whole[0]), dict(whole[1]), True, stamp
+
+    def heard(self, told: Mapping[str, Any]) -> None:
+        digest = text_of(told, "hash")
+        if digest:
+            self.hashes.append(digest)
 
     def same(self, whole: tuple[Levels, Levels]) -> bool:
         return self.known and dict(whole[0]) == self.bids and dict(whole[1]) == self.asks
@@ -44,10 +63,10 @@ class Books:
         """By market, when the stream last said something of its book."""
         self.skipped = 0
 
-    def take(self, frame: str | bytes, at: Nanos) -> tuple[set[str], set[str]]:
-        """Markets whose book changed or can no longer be known, and markets whose rules changed."""
+    def take(self, frame: str | bytes, at: Nanos) -> tuple[set[str], list[RuleTold]]:
+        """Markets whose book changed or can no longer be known, and what was said of rules."""
         told = json_of(frame)
-        changed, rules = set[str](), set[str]()
+        changed, rules = set[str](), list[RuleTold]()
         for message in [told] if is_object(told) else objects(told):
             kind = text_of(message, "event_type")
             if kind == "book":
@@ -56,13 +75,21 @@ class Books:
                 found = self._changes(message)
             else:
                 if kind in ("tick_size_change", "market_resolved"):
-                    rules |= {text_of(message, "market")} & set(self.tokens)
+                    rules += self._rules(kind, message)
                 elif kind not in ("last_trade_price", "best_bid_ask", "new_market"):
                     self.skipped += 1
                 continue
             changed |= found
             self.heard_at.update(dict.fromkeys(found, at))
         return changed, rules
+
+    def _rules(self, kind: str, message: Mapping[str, Any]) -> list[RuleTold]:
+        market = text_of(message, "market") or self._market_of.get(text_of(message, "asset_id"), "")
+        if market not in self.tokens:
+            return []
+        if kind == "market_resolved":
+            return [RuleTold(market, resolved=True)]
+        return [RuleTold(market, price_of(message, "new_tick_size"))]
 
     def _whole(self, message: Mapping[str, Any]) -> set[str]:
         token = text_of(message, "asset_id")
@@ -74,6 +101,7 @@ class Books:
             ladder.known = False
         else:
             ladder.replace(whole, whole_of(message, "timestamp") or 0)
+            ladder.heard(message)
         return {self._market_of[token]}
 
     def _changes(self, message: Mapping[str, Any]) -> set[str]:
@@ -88,6 +116,7 @@ class Books:
             # a book that was read beside the stream may be ahead of it
             if ladder.known and stamp >= ladder.stamp:
                 self._level(ladder, change)
+                ladder.heard(change)
                 last[token] = change
         for token, change in last.items():
             ladder = self.ladders[token]

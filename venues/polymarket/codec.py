@@ -1,4 +1,4 @@
-"""Polymarket's words into ours and back: orders out; orders, trades, books and markets in.
+"""Polymarket's words into ours: orders, trades and books.
 
 Amounts in answers are plain decimals by every client's account and fixed-point by one page of the documentation: they are
 read as decimals and checked for plausibility where they become a position. Prices of an execution are on the scale of its
@@ -7,6 +7,7 @@ own token, which is the order's.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,31 +16,11 @@ import msgspec
 
 from core.fees import fee_of_fill
 from messages.books import Levels
-from messages.markets import Market
-from messages.orders import EndKind, Fill, FillSeen, Order, OrderSeen, Settlement
-from messages.units import (
-    CENT,
-    MILLISECOND,
-    ONE_DOLLAR,
-    SECOND,
-    Money,
-    Nanos,
-    Outcome,
-    Price,
-    Quantity,
-    Side,
-    TimeInForce,
-)
-from venues.polymarket.amounts import amounts_of
-from venues.polymarket.sign import SEPARATORS, SignedFields, Signer, salt_of
-from venues.port import NotReady
+from messages.markets import FeeSchedule
+from messages.orders import EndKind, Fill, FillSeen, OrderSeen, Settlement
+from messages.units import CENT, ONE_DOLLAR, SECOND, Money, Nanos, Quantity, Side
+from venues.polymarket.schedules import Schedules
 from venues.reading import is_object, level_of, objects, price_of, quantity_of, text_of, whole_of
-
-GTD_LEAST_S = 180
-GTD_MARGIN_S = 60
-"""The venue ends a GTD order a minute before its expiry, and takes none that expires within three minutes."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,74 +33,6 @@ class Account:
     def owns(self, told: Mapping[str, Any]) -> bool:
         owner, maker = text_of(told, "owner"), text_of(told, "maker_address")
         return (owner != "" and owner == self.owner) or (maker != "" and maker.lower() == self.funder.lower())
-
-
-def token_of(market: Market, outcome: Outcome) -> str:
-    if market.tokens is None:
-        raise NotReady(f"{market.market} has no tokens; load its metadata before orders")
-    return market.tokens[0 if outcome is Outcome.YES else 1]
-
-
-def order_fields(order: Order, market: Market, signer: Signer, tick: Price | None = None) -> tuple[SignedFields, bytes]:
-    """What is signed, and its digest. A function of the order, the wallet, and the market's tokens, contract and tick."""
-    separator = SEPARATORS.get(market.generation)
-    if separator is None:
-        raise NotReady(
-            f"{market.market} settles on an unknown contract ({market.generation!r}); this version signs none for it"
-        )
-    amounts = amounts_of(order, market.ticks[0].step if tick is None else tick)
-    fields = SignedFields(
-        salt=salt_of(order.order),
-        maker=signer.funder,
-        signer=signer.address,
-        token=int(token_of(market, order.outcome)),
-        maker_amount=amounts.maker,
-        taker_amount=amounts.taker,
-        side=0 if order.side is Side.BUY else 1,
-        signature_type=signer.signature_type,
-        timestamp_ms=order.made_at // MILLISECOND,
-    )
-    return fields, fields.digest(separator)
-
-
-def order_body(order: Order, fields: SignedFields, signature: str, owner: str) -> bytes:
-    kind, expiration = wire_type(order)
-    zero = "0x" + "0" * 64
-    return _encode(
-        {
-            "order": {
-                "salt": fields.salt,
-                "maker": fields.maker,
-                "signer": fields.signer,
-                "tokenId": str(fields.token),
-                "makerAmount": str(fields.maker_amount),
-                "takerAmount": str(fields.taker_amount),
-                "side": "SELL" if fields.side else "BUY",
-                "expiration": str(expiration),
-                "signatureType": fields.signature_type,
-                "timestamp": str(fields.timestamp_ms),
-                "metadata": zero,
-                "builder": "0x" + fields.builder.hex(),
-                "signature": signature,
-            },
-            "owner": owner,
-            "orderType": kind,
-            "deferExec": False,
-            "postOnly": False,
-        }
-    )
-
-
-def wire_type(order: Order) -> tuple[str, int]:
-    """Order type and expiry. A rest of seconds cannot be GTD at this venue: it is sent as GTC, and we cancel it."""
-    if order.time_in_force is TimeInForce.IOC:
-        return "FAK", 0
-    if order.expires_at - order.made_at >= GTD_LEAST_S * SECOND:
-        return "GTD", -(-order.expires_at // SECOND) + GTD_MARGIN_S
-    return "GTC", 0
-
-
-# What comes back.
 
 
 def bare_status(told: Mapping[str, Any]) -> str:
@@ -173,7 +86,7 @@ SETTLEMENTS = {"CONFIRMED": Settlement.CONFIRMED, "FAILED": Settlement.REVERSED}
 
 
 def fills_of(
-    venue: str, told: Mapping[str, Any], account: Account, markets: Mapping[str, Market], at: Nanos
+    venue: str, told: Mapping[str, Any], account: Account, schedules: Schedules, at: Nanos
 ) -> tuple[FillSeen, ...]:
     """Our executions in one trade: one as its taker, or one for each of our resting orders in it.
 
@@ -181,43 +94,44 @@ def fills_of(
     Prices are on the scale of the token that our order named.
     """
     trade, condition = text_of(told, "id"), text_of(told, "market")
-    settlement = SETTLEMENTS.get(bare_status(told), Settlement.MATCHED)
     if not trade:
         return ()
-    if not _ours_as_maker(told):
-        order = text_of(told, "taker_order_id")
-        fill = _fill(told, "size", trade, settlement, markets.get(condition), maker=False)
-        return (_seen(venue, order, condition, fill, at, markets),) if fill and order else ()
+    ours = [(part, text_of(part, "order_id")) for part in objects(told.get("maker_orders")) if account.owns(part)]
+    if _is_makers(told, account, some=bool(ours)):
+        parts = [(part, order, "matched_amount", f"{trade}:{order}") for part, order in ours]
+    else:
+        parts = [(told, text_of(told, "taker_order_id"), "size", trade)]
+    second = trade_second(told)
+    schedule = schedules.at(condition, at if second is None else Nanos(second * SECOND))
+    settlement = SETTLEMENTS.get(bare_status(told), Settlement.MATCHED)
     found = []
-    for part in objects(told.get("maker_orders")):
-        order = text_of(part, "order_id")
-        if not order or not account.owns(part):
+    for part, order, size, key in parts:
+        maker = part is not told
+        fill = _fill(part, size, key, settlement, schedule, maker=maker)
+        if fill is None or not order:
             continue
-        fill = _fill(part, "matched_amount", f"{trade}:{order}", settlement, markets.get(condition), maker=True)
-        if fill:
-            found.append(_seen(venue, order, condition, fill, at, markets))
+        # without a schedule of that moment nobody here knows a taker's fee, and a guess would be booked
+        seen = FillSeen(
+            venue=venue,
+            wire=order,
+            venue_order=order,
+            market=condition,
+            fill=fill,
+            fee_known=maker or schedule is not None,
+            at=at,
+        )
+        found.append(seen)
     return tuple(found)
 
 
-def _ours_as_maker(told: Mapping[str, Any]) -> bool:
-    return text_of(told, "trader_side").upper() == "MAKER"
-
-
-def _seen(venue: str, order: str, condition: str, fill: Fill, at: Nanos, markets: Mapping[str, Market]) -> FillSeen:
-    # the wire does not say the fee: without the market's schedule nobody here knows it, and a guess would be booked
-    return FillSeen(
-        venue=venue,
-        wire=order,
-        venue_order=order,
-        market=condition,
-        fill=fill,
-        fee_known=condition in markets,
-        at=at,
-    )
+def _is_makers(told: Mapping[str, Any], account: Account, *, some: bool) -> bool:
+    """Whether our part is that of resting orders. Where the trade does not say so, those that it names do."""
+    side = text_of(told, "trader_side").upper()
+    return side == "MAKER" or (side != "TAKER" and some and not account.owns(told))
 
 
 def _fill(
-    told: Mapping[str, Any], size: str, key: str, settlement: Settlement, market: Market | None, *, maker: bool
+    told: Mapping[str, Any], size: str, key: str, settlement: Settlement, schedule: FeeSchedule | None, *, maker: bool
 ) -> Fill | None:
     # a price between two of our units is turned against us
     buys = text_of(told, "side").upper() != "SELL"
@@ -225,8 +139,8 @@ def _fill(
     if price is None or not quantity:
         return None
     fee = Money(0)
-    if market is not None:
-        fee = fee_of_fill(market.fees, price, quantity, maker=maker, side=Side.BUY if buys else Side.SELL).fee
+    if schedule is not None:
+        fee = fee_of_fill(schedule, price, quantity, maker=maker, side=Side.BUY if buys else Side.SELL).fee
     return Fill(fill=key, quantity=quantity, price=price, fee=fee, settlement=settlement, maker=maker)
 
 
@@ -249,6 +163,33 @@ def sides(told: Mapping[str, Any]) -> tuple[Levels, Levels] | None:
     if bids is None or asks is None:
         return None
     return tuple(sorted(bids, reverse=True)), tuple(sorted(asks))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One token's book as a read shows it."""
+
+    sides: tuple[Levels, Levels]
+    stamp: int
+    """The venue's milliseconds."""
+    digest: str
+
+
+def shown_book(told: Any) -> Shown | None:
+    whole = sides(told) if is_object(told) else None
+    return None if whole is None else Shown(whole, whole_of(told, "timestamp") or 0, text_of(told, "hash"))
+
+
+HASHED = (
+    "market", "asset_id", "timestamp", "hash", "bids", "asks", "min_order_size", "tick_size", "neg_risk",
+    "last_trade_price",
+)  # fmt: skip
+
+
+def book_hash(told: Mapping[str, Any]) -> str:
+    """SHA-1 of the book's compact JSON in the venue's sequence of fields, with an empty hash: the name of this state."""
+    canonical = {key: "" if key == "hash" else told[key] for key in HASHED if key in told}
+    return hashlib.sha1(msgspec.json.encode(canonical), usedforsecurity=False).hexdigest()
 
 
 def levels(told: Any) -> list[tuple[int, int]] | None:

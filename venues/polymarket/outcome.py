@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from messages.orders import Order
+from messages.orders import Lost, Order
 from messages.reasons import Refusal, Trouble
 from messages.units import Nanos, Quantity, Side, TimeInForce
 from venues.http import WireError
@@ -16,6 +16,21 @@ from venues.reading import is_object, json_of, quantity_of, text_of
 
 # Refusals come as 400, and as 200 with a message and no id: the words decide, not the status.
 SAID = (200, 201, 400, 403, 404)
+
+
+def masked(answer: Answer) -> bool:
+    """The venue turns whatever says "not found" into a 404 and "unauthorized" into a 401, an inner failure's words too."""
+    if not answer.structured:
+        return False
+    if answer.status == 401:
+        return "unauthorized" in answer.words and "api key" not in answer.words
+    return answer.status == 404 and "not found" in answer.words
+
+
+def restricted(answer: Answer) -> bool:
+    said = ("post_only_mode", "post-only mode", "cancel-only", "currently disabled")
+    return answer.status == 503 and any(word in answer.words for word in said)
+
 
 ROWS: tuple[Row, ...] = (
     Row("P-01", "no answer in time", Says.LOST, "all orders of one such time-out were later found filled", trouble=Trouble.TIMEOUT),
@@ -82,16 +97,15 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "P-12",
-        "owner, signer or maker not allowed; invalid signature; banned; closed only",
+        "owner, signer or maker not allowed; banned; closed only",
         Says.REFUSED,
-        "permanent until the account or the contract table is put right",
+        "permanent until the account is put right",
         on(
             *SAID,
             words=(
                 "order owner has to be",
                 "order signer address has to be",
                 "maker address not allowed",
-                "invalid signature",
                 "address banned",
                 "closed only",
                 "unauthorized",
@@ -102,19 +116,53 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "P-13",
-        "order_version_mismatch",
+        "order_version_mismatch; invalid signature",
         Says.REFUSED,
-        "the market settles on another contract than was signed for",
-        on(*SAID, words=("order_version_mismatch", "invalid order version")),
+        "the market settles on another contract than was signed for: its rules are old, and the key is sound",
+        on(*SAID, words=("order_version_mismatch", "invalid order version", "invalid signature")),
         refusal=Refusal.INVALID,
     ),
     Row(
         "P-14",
-        "market not ready, not found, closed, or without order book",
+        "market not ready, not found, closed, or without order book or fee",
         Says.REFUSED,
         "nothing to trade there",
-        on(*SAID, words=("not yet ready", "no orderbook exists", "market not found", "market is closed", "not accepting orders")),
+        on(
+            *SAID,
+            words=(
+                "not yet ready",
+                "no orderbook exists",
+                "market not found",
+                "fee rate not found for market",
+                "market is closed",
+                "not accepting orders",
+            ),
+        ),
         refusal=Refusal.MARKET,
+    ),
+    Row(
+        "P-25",
+        "rate limit exceeded, in words",
+        Says.REFUSED,
+        "a batch's own way of saying that one of its orders was not admitted",
+        on(*SAID, words=("rate limit exceeded",)),
+        refusal=Refusal.RATE_LIMIT,
+    ),
+    Row(
+        "P-28",
+        "post-only or cancel-only mode, in the words of an order's own answer",
+        Says.REFUSED,
+        "how a batch says of one order what a single one is told by 503",
+        on(200, 201, 400, words=("post-only mode", "cancel-only")),
+        refusal=Refusal.MODE,
+    ),
+    Row(
+        "P-26",
+        "401 or 404 that may be another failure's words: unauthorized, not found",
+        Says.LOST,
+        "these words make these statuses whatever the failure was, and it may have come after the order",
+        masked,
+        trouble=Trouble.SERVER_ERROR,
     ),
     Row(
         "P-15",
@@ -146,8 +194,16 @@ ROWS: tuple[Row, ...] = (
     Row("P-21", "425", Says.LOST, "the engine restarts; what it had taken may be matched", between(425, 425), trouble=Trouble.SERVER_ERROR),
     Row("P-22", "408", Says.LOST, "the venue gave up waiting, not necessarily on the order", between(408, 408), trouble=Trouble.TIMEOUT),
     Row(
+        "P-27",
+        "503 in the words of a restricted mode",
+        Says.LOST,
+        "most likely not taken; but it is a 5xx, and the venue nowhere says that such an order cannot rest",
+        restricted,
+        trouble=Trouble.SERVER_ERROR,
+    ),
+    Row(
         "P-23",
-        "5xx, the restricted modes' 503 among them",
+        "any other 5xx",
         Says.LOST,
         "orders were found accepted behind 500, 502 and 504",
         between(500, 599),
@@ -164,6 +220,7 @@ ROWS: tuple[Row, ...] = (
 )  # fmt: skip
 
 BY_ID = {row.id: row for row in ROWS}
+"""Ids are never given again: journals keep them."""
 
 ACCEPTING = ("live", "matched", "delayed")
 
@@ -172,7 +229,13 @@ def classify(
     order: Order, wire: str, status: int, headers: Mapping[str, str], body: bytes, at: Nanos, *, repost: bool = False
 ) -> tuple[str, SubmitAnswer]:
     """The row that fits and what it says of this order."""
-    told = json_of(body)
+    return judge(order, wire, status, headers, json_of(body), at, repost=repost)
+
+
+def judge(
+    order: Order, wire: str, status: int, headers: Mapping[str, str], told: Any, at: Nanos, *, repost: bool = False
+) -> tuple[str, SubmitAnswer]:
+    """The same of a body that was read already."""
     if 200 <= status < 300 and is_object(told) and claims_acceptance(told):
         taken = accepting(order, wire, told)
         if taken is not None:
@@ -186,6 +249,42 @@ def classify(
 def classify_error(order: Order, error: WireError, at: Nanos, *, repost: bool = False) -> tuple[str, SubmitAnswer]:
     row = BY_ID[{Trouble.TIMEOUT: "P-01", Trouble.CONNECTION: "P-02"}.get(error.trouble, "P-03")]
     return row.id, report(row, order, "", error.text, at, repost=repost)
+
+
+WHOLE = ("P-16", "P-17", "P-19")
+"""Rows that hold for every order of a batch when they come instead of its list."""
+WHOLE_WORDS = ("invalid order payload", "too many orders in payload")
+
+
+def classify_batch(
+    orders: Sequence[tuple[Order, str]], status: int, headers: Mapping[str, str], body: bytes, at: Nanos
+) -> tuple[tuple[str, SubmitAnswer], ...]:
+    """The same for a batch of orders with their hashes. Each leg is judged like an answer of its own; a refusal instead
+    of the list is one of all of them only where it is about the request and not about an order in it.
+    """
+    told = json_of(body)
+    if 200 <= status < 300 and isinstance(told, list):
+        legs = _legs(told, [wire for _, wire in orders])
+        return tuple(
+            judge(order, wire, status, headers, leg, at) for (order, wire), leg in zip(orders, legs, strict=True)
+        )
+    found = []
+    for order, wire in orders:
+        row, answer = judge(order, wire, status, headers, told, at)
+        whole = row in WHOLE or any(word in answer_of(status, headers, told).words for word in WHOLE_WORDS)
+        if not isinstance(answer, Lost) and not whole:
+            row = "P-24"
+            answer = report(BY_ID[row], order, "", f"HTTP {status} to a batch", at, repost=False)
+        found.append((row, answer))
+    return tuple(found)
+
+
+def _legs(told: Sequence[Any], wires: Sequence[str]) -> list[Any]:
+    """The legs in our sequence: the venue keeps it; in a list of another length only those that name their order."""
+    if len(told) == len(wires):
+        return list(told)
+    named = {text_of(leg, "orderID").lower(): leg for leg in told if is_object(leg)}
+    return [named.get(wire.lower(), {}) for wire in wires]
 
 
 def answer_of(status: int, headers: Mapping[str, str], told: Any) -> Answer:

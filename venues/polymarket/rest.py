@@ -1,54 +1,64 @@
-"""Order entry and account reads over Polymarket's CLOB interface."""
+"""Order entry over Polymarket's CLOB interface: place, cancel, replace, sweep, and the switch that cancels for the dead."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from messages.books import Book, Levels
-from messages.markets import Market
-from messages.orders import Absent, Ended, EndKind, FillSeen, LookUpFailed, Order, OrderSeen, Rested
-from messages.units import SECOND, Money, Nanos, Outcome, Price, Quantity, Side, TimeInForce
+from messages.markets import VenueMode
+from messages.orders import Ended, LookUpFailed, Order, Refused, Rested
+from messages.reasons import Refusal, Trouble
+from messages.units import SECOND, Money, Nanos, Side
 from venues.calls import Calls, Told
 from venues.credentials import PolymarketCredentials
-from venues.http import SessionWire, Wire, WireError
-from venues.polymarket import codec
-from venues.polymarket.amounts import AMOUNT_PLACES
-from venues.polymarket.outcome import classify, classify_error, plausible
+from venues.http import Response, SessionWire, Wire, WireError
+from venues.patience import wait_asked
+from venues.polymarket.heartbeat import BEAT_EVERY, Heartbeat
+from venues.polymarket.meter import Meter, allowance
+from venues.polymarket.modes import Modes
+from venues.polymarket.outcome import classify, classify_batch, classify_error
+from venues.polymarket.placing import token_of
+from venues.polymarket.reads import Reads
 from venues.polymarket.sign import Signer
 from venues.port import (
+    ActAnswer,
+    Allowance,
     Capabilities,
     Clock,
+    Denied,
+    Done,
     Failed,
-    FillPage,
     LookUpAnswer,
     NotReady,
     Prepared,
     SubmitAnswer,
     Traffic,
-    VenuePosition,
+    Unsure,
 )
-from venues.reading import is_object, object_of, objects, quantity_of, text_of, whole_of
+from venues.reading import is_object, json_of, text_of, whole_of
 
-FIRST_PAGE, LAST_PAGE = "MA==", "LTE="
+BATCH_MOST = 15
+CANCELS_MOST = 1_000
+"""Ids of one request; the venue takes no more."""
+STALE_READS_MOST = 3
+STALE_PAUSE_S = 0.15
+"""A read that still shows what was just cancelled is repeated so often, after such a pause."""
+PROBE_EVERY_S = 2.0
+NO_ORDER = "0x" + "00" * 32
+"""Asked to be cancelled while the venue takes nothing: its answer says whether it takes something again."""
+FUNDS_EVERY_S = 1.0
+"""The venue's cache of balances is asked to be renewed no more often."""
 
-CLOCK_SKEW_S = 60
-OVERLAP_S = 10
-"""Trades may be listed later than they are stamped; what is told twice is recognised by its id."""
-UNSETTLED_MOST_S = 24 * 3_600
-"""A match that is not final after a day no longer holds the cursor back; the positions' reconciliation has it."""
-LISTED_WITHIN = Nanos(5 * SECOND)
-"""How long a trade may be listed before the rest of its order's trades."""
 
-DEPTH = 10
-PREPARED_MOST = 4_096
-
-
-class PolymarketTrading:
+class PolymarketTrading(Reads):
     """`Trading` on one Polymarket wallet with one API key."""
+
+    batch_most = BATCH_MOST
+    sweep_tail = Nanos(0)
+    beat_every = BEAT_EVERY
 
     def __init__(
         self,
@@ -62,15 +72,14 @@ class PolymarketTrading:
         data: str = "",
         wire: Wire | None = None,
     ) -> None:
-        self.name = name
+        signer = Signer(credentials, clock)
+        calls = Calls(wire or SessionWire(rest, connect_timeout_s), self._sign, request_timeout_s, self._heed)
+        elsewhere = Calls(SessionWire(data, connect_timeout_s), self._sign, request_timeout_s) if data else calls
+        super().__init__(name, signer, clock, calls, elsewhere)
         self.capabilities = capabilities
-        self._clock = clock
-        self._signer = Signer(credentials, clock)
-        self._account = codec.Account(owner=self._signer.owner, funder=self._signer.funder)
-        self._calls = Calls(wire or SessionWire(rest, connect_timeout_s), self._sign, request_timeout_s)
-        self._data = Calls(SessionWire(data, connect_timeout_s), self._sign, request_timeout_s) if data else self._calls
-        self._markets: dict[str, Market] = {}
-        self._prepared: OrderedDict[str, Prepared] = OrderedDict()
+        self._meter, self._modes = Meter(clock), Modes(clock)
+        self._heart = Heartbeat(signer.owner, calls, clock)
+        self._swept_until = self._funds_asked = Nanos(0)
 
     async def open(self) -> None:
         self._signer.check()
@@ -78,246 +87,232 @@ class PolymarketTrading:
         await self._data.open()
         await self._calls.warm_up("/time")
         self._calls.keep(self._calls.keep_warm("/time"))
+        self._calls.keep(self._probe())
 
     async def close(self) -> None:
+        self._heart.release()
         await self._calls.close()
         await self._data.close()
 
-    def load(self, markets: Sequence[Market]) -> None:
-        self._markets.update((market.market, market) for market in markets)
-
     def traffic(self) -> Traffic:
-        return self._calls.traffic
+        met = self._calls.traffic
+        return Traffic(
+            met.requests, met.rate_limited, met.unauthorised, met.failed, met.retry_after, self._meter.allowances
+        )
 
-    def identify(self, order: Order) -> str:
-        return self.prepare(order).wire
+    def mode_told(self) -> VenueMode:
+        return self._modes.mode()
 
-    def prepare(self, order: Order) -> Prepared:
-        known = self._prepared.get(order.order)
-        # the first preparation stands: what is posted again must be what was posted, whatever the grid is by then
-        if known is not None and known.order == order:
-            return known
-        fields, digest = codec.order_fields(order, self._market(order), self._signer)
-        body = codec.order_body(order, fields, self._signer.sign(digest), self._signer.owner)
-        prepared = Prepared(order=order, wire="0x" + digest.hex(), body=body)
-        self._prepared[order.order] = prepared
-        if len(self._prepared) > PREPARED_MOST:
-            self._prepared.popitem(last=False)
-        return prepared
-
-    def _market(self, order: Order) -> Market:
-        market = self._markets.get(order.market)
-        if market is None:
-            raise NotReady(f"no metadata of {order.market} was loaded; an order of it cannot be signed")
-        return market
-
-    def _identities(self, order: Order) -> tuple[str, ...]:
-        """Every hash that the order may have gone out under: ours, and for an immediate buy those of the other grids,
-        since a restart may have come between a change of tick and this question.
-        """
-        found = [self.identify(order)]
-        if order.time_in_force is TimeInForce.IOC and order.side is Side.BUY:
-            market = self._market(order)
-            for tick in AMOUNT_PLACES:
-                wire = "0x" + codec.order_fields(order, market, self._signer, Price(tick))[1].hex()
-                if wire not in found:
-                    found.append(wire)
-        return tuple(found)
+    # Placing
 
     async def submit(self, prepared: Prepared, *, repost: bool = False) -> SubmitAnswer:
         order = prepared.order
-        headers = self._signer.headers("POST", "/order", prepared.body)
-        headers["Content-Type"] = "application/json"
-        try:
-            response = await self._calls.once("POST", "/order", headers, prepared.body)
-        except WireError as error:
-            return classify_error(order, error, self._clock.now(), repost=repost)[1]
-        _, answer = classify(
-            order, prepared.wire, response.status, response.headers, response.body, self._clock.now(), repost=repost
-        )
+        self._posted(order)
+        told = await self._post("/order", prepared.body)
+        at = self._clock.now()
+        if isinstance(told, WireError):
+            return classify_error(order, told, at, repost=repost)[1]
+        _, answer = classify(order, prepared.wire, told.status, told.headers, told.body, at, repost=repost)
+        self._learn(prepared, answer)
         return answer
 
-    async def cancel(self, order: Order, venue_order: str | None) -> LookUpAnswer:
-        wire = venue_order or self.identify(order)
-        # whether it was cancelled, filled or unknown is not decidable from the answer's text: a read says
-        await self._calls.act("DELETE", "/order", msgspec.json.encode({"orderID": wire}))
-        return await self.look_up(order, venue_order)
-
-    async def look_up(self, order: Order, venue_order: str | None) -> LookUpAnswer:
-        if order.market not in self._markets:
-            return self._failed(order, "no metadata of the market was loaded")
-        asked = self._clock.now()
-        wires = (venue_order,) if venue_order else self._identities(order)
-        freshness: list[Nanos] = [asked]
-        for wire in wires:
-            told = await self._calls.read(f"/data/order/{wire}")
-            if isinstance(told, Failed):
-                return self._failed(order, told.text)
-            if isinstance(told, Told) and is_object(told.value) and text_of(told.value, "id"):
-                return await self._found(order, wire, told.value)
-            if isinstance(told, Told) and told.value not in ({}, []):
-                return self._failed(order, "the answer shows no order")
-            if told.date is not None:
-                # a cached answer is as old as it says
-                freshness.append(told.date)
-        trades = await self._trades_of(order)
-        if isinstance(trades, Failed):
-            return self._failed(order, trades.text)
-        for wire in wires:
-            found = codec.matched_in(trades, wire)
-            if found.shares:
-                return self._found_by_trades(order, wire, found.shares, asked)
-        return Absent(order=order.order, at=self._clock.now(), as_of=min(freshness))
-
-    async def _found(self, order: Order, wire: str, told: Mapping[str, object]) -> LookUpAnswer:
-        if text_of(told, "id").lower() != wire.lower():
-            return self._failed(order, "another order is shown")
-        immediate = order.time_in_force is TimeInForce.IOC
-        ended = codec.end_of(codec.bare_status(told), immediate=immediate)
-        matched = codec.matched_of(told)
-        if matched is None:
-            return self._failed(order, "the order is shown without a readable size")
-        at = self._clock.now()
-        if immediate and order.side is Side.BUY:
-            counted = await self._counted(order, wire, told)
-            if isinstance(counted, Failed):
-                return self._failed(order, counted.text)
-            matched = counted
-        elif matched and not plausible(order, matched, 0):
-            return self._failed(order, "the order is shown with an unbelievable size")
-        if ended is None:
-            if codec.bare_status(told) not in ("LIVE", "DELAYED", "UNMATCHED"):
-                return self._failed(order, "the order is shown in an unknown state")
-            return Rested(order=order.order, at=at, venue_order=wire, matched=matched)
-        if ended is EndKind.FILLED and matched < order.quantity and immediate:
-            ended = EndKind.KILLED
-        return Ended(order=order.order, at=at, venue_order=wire, matched=matched, how=ended)
-
-    async def _counted(self, order: Order, wire: str, told: Mapping[str, object]) -> Quantity | Failed:
-        """The shares of an immediate buy. Only its trades say them: its own sizes may be dollars."""
-        ended = codec.end_of(codec.bare_status(told), immediate=True)
-        if not told.get("associate_trades") and not codec.matched_of(told) and ended is not EndKind.FILLED:
-            return Quantity(0)
-        trades = await self._trades_of(order)
-        if isinstance(trades, Failed):
-            return trades
-        found = codec.matched_in(trades, wire)
-        if not found.shares or not codec.listed_completely(told, found):
-            return Failed(text="its trades are not all listed yet")
-        if not plausible(order, found.shares, found.dollars):
-            return Failed(text="its trades are shown with unbelievable sizes")
-        return found.shares
-
-    def _found_by_trades(self, order: Order, wire: str, matched: Quantity, asked: Nanos) -> LookUpAnswer:
-        """The venue no longer, or not yet, shows the order, but its trades."""
-        complete = matched >= order.quantity
-        if not complete and (order.time_in_force is not TimeInForce.IOC or asked - order.made_at < LISTED_WITHIN):
-            return self._failed(order, "its trades are shown, but not yet the order")
-        how = EndKind.FILLED if complete else EndKind.KILLED
-        return Ended(order=order.order, at=self._clock.now(), venue_order=wire, matched=matched, how=how)
-
-    async def _trades_of(self, order: Order) -> list[Mapping[str, object]] | Failed:
-        after = order.made_at // SECOND - CLOCK_SKEW_S
-        path = f"/data/trades?market={order.market}&after={after}&"
-        return await self._calls.all_pages(path, "data", "next_cursor", LAST_PAGE, FIRST_PAGE)
-
-    def _failed(self, order: Order, text: str) -> LookUpFailed:
-        return LookUpFailed(order=order.order, at=self._clock.now(), text=text)
-
-    async def fills_since(self, cursor: str, order: tuple[Order, str | None] | None = None) -> FillPage | Failed:
-        """The cursor stays before the oldest match that is not final, so that its confirmation or reversal is seen."""
-        if order is not None:
-            path = f"/data/trades?market={order[0].market}&after={order[0].made_at // SECOND - CLOCK_SKEW_S}&"
-        else:
-            path = f"/data/trades?after={cursor}&" if cursor else "/data/trades?"
-        listed = await self._calls.all_pages(path, "data", "next_cursor", LAST_PAGE, FIRST_PAGE)
-        if isinstance(listed, Failed):
-            return listed
-        at = self._clock.now()
-        found: list[tuple[int, FillSeen]] = []
-        seconds, unsettled = [], []
-        for told in listed:
-            second = codec.trade_second(told)
-            if second is None or not text_of(told, "id"):
-                return Failed(text="a trade cannot be read")
-            seconds.append(second)
-            if not codec.trade_final(told) and at // SECOND - second < UNSETTLED_MOST_S:
-                unsettled.append(second)
-            found.extend((second, seen) for seen in codec.fills_of(self.name, told, self._account, self._markets, at))
-        found.sort(key=lambda entry: entry[0])
-        if order is not None:
-            try:
-                wires = (order[1],) if order[1] else self._identities(order[0])
-            except NotReady as problem:
-                return Failed(text=str(problem))
-            found = [entry for entry in found if entry[1].venue_order in wires]
-        elif seconds:
-            cursor = str(max(min([max(seconds) - OVERLAP_S, *(second - 1 for second in unsettled)]), 0))
-        return FillPage(fills=tuple(seen for _, seen in found), cursor=cursor)
-
-    async def orders_since(self, since: Nanos) -> tuple[OrderSeen, ...] | Failed:
-        """The venue lists open orders only; one that ended is known by its trades."""
-        listed = await self._calls.all_pages("/data/orders?", "data", "next_cursor", LAST_PAGE, FIRST_PAGE)
-        if isinstance(listed, Failed):
-            return listed
-        at = self._clock.now()
-        found = []
-        for told in listed:
-            seen, made = codec.order_seen(self.name, told, at), whole_of(told, "created_at")
-            if seen is None:
-                return Failed(text="an order cannot be read")
-            if made is None or made * SECOND >= since - SECOND:
-                found.append(seen)
+    async def submit_batch(self, prepared: Sequence[Prepared]) -> tuple[SubmitAnswer, ...]:
+        """In requests of fifteen, one after the other; the signer's bucket admits each of them whole or not at all."""
+        found: list[SubmitAnswer] = []
+        for start in range(0, len(prepared), BATCH_MOST):
+            some = prepared[start : start + BATCH_MOST]
+            for one in some:
+                self._posted(one.order)
+            told = await self._post("/orders", b"[" + b",".join(one.body for one in some) + b"]")
+            at = self._clock.now()
+            if isinstance(told, WireError):
+                found += [classify_error(one.order, told, at)[1] for one in some]
+                continue
+            asked = [(one.order, one.wire) for one in some]
+            for one, (_, answer) in zip(
+                some, classify_batch(asked, told.status, told.headers, told.body, at), strict=True
+            ):
+                self._learn(one, answer)
+                found.append(answer)
         return tuple(found)
 
-    async def positions(self) -> tuple[VenuePosition, ...] | Failed:
-        held: dict[str, dict[Outcome, int]] = {}
-        path, cursor = f"/v2/positions?user={self._signer.funder}&limit=100", ""
-        for _ in range(100):
-            told = await self._data.read(f"{path}&cursor={cursor}" if cursor else path, public=True)
-            if not isinstance(told, Told) or not is_object(told.value) or "data" not in told.value:
-                return told if isinstance(told, Failed) else Failed(text="the positions cannot be read")
-            for entry in objects(told.value["data"]):
-                market, size = text_of(entry, "condition_id"), quantity_of(entry, "size")
-                outcome = text_of(entry, "outcome").lower()
-                if not market or size is None:
-                    return Failed(text="a position cannot be read")
-                if outcome in ("yes", "no"):
-                    sizes = held.setdefault(market, {Outcome.YES: 0, Outcome.NO: 0})
-                    sizes[Outcome(outcome)] += size
-            cursor = text_of(object_of(told.value, "pagination"), "next_cursor")
-            if not cursor:
-                return tuple(
-                    VenuePosition(market, Quantity(sizes[Outcome.YES]), Quantity(sizes[Outcome.NO]))
-                    for market, sizes in held.items()
-                )
-        return Failed(text="the positions have no end")
+    async def _post(self, path: str, body: bytes) -> Response | WireError:
+        headers = self._signer.headers("POST", path, body)
+        headers["Content-Type"] = "application/json"
+        try:
+            return await self._calls.once("POST", path, headers, body)
+        except WireError as error:
+            return error
 
-    async def cash(self) -> Money | Failed:
-        told = await self._calls.read(
-            f"/balance-allowance?asset_type=COLLATERAL&signature_type={self._signer.signature_type}"
-        )
+    def _learn(self, prepared: Prepared, answer: SubmitAnswer) -> None:
+        """What an answer says beside the fate of its order."""
+        if isinstance(answer, (Rested, Ended)) and not prepared.terms.post_only:
+            self._modes.took()
+        elif isinstance(answer, Refused) and answer.reason is Refusal.MODE:
+            self._modes.refused()
+        elif isinstance(answer, Refused) and answer.reason is Refusal.FUNDS:
+            now = self._clock.now()
+            # the venue refuses by a cache of balances, which lags behind deposits, approvals and settlements
+            if now - self._funds_asked >= FUNDS_EVERY_S * SECOND:
+                self._funds_asked = now
+                self._calls.keep(self._renew_funds(prepared.order))
+
+    async def _renew_funds(self, order: Order) -> None:
+        await self._calls.read("/balance-allowance/update?" + self._funds_of(order))
+
+    def _funds_of(self, order: Order) -> str:
+        """The balance that an order draws on, as a query."""
+        wallet = f"signature_type={self._signer.signature_type}"
+        if order.side is Side.BUY:
+            return f"asset_type=COLLATERAL&{wallet}"
+        market = self._market(order)
+        kind = "CONDITIONAL-V2" if market.generation == "exchange_v3" else "CONDITIONAL"
+        return f"asset_type={kind}&token_id={token_of(market, order.outcome)}&{wallet}"
+
+    # Taking back
+
+    async def cancel(self, order: Order, venue_order: str | None) -> LookUpAnswer:
+        try:
+            wires = (venue_order,) if venue_order else self._identities(order)
+        except NotReady as problem:
+            return LookUpFailed(order=order.order, at=self._clock.now(), text=str(problem))
+        # whether it was cancelled, filled or unknown is not decidable from the answer's text: a read says
+        if len(wires) == 1:
+            answer = await self._calls.act("DELETE", "/order", msgspec.json.encode({"orderID": wires[0]}))
+        else:
+            answer = await self._calls.act("DELETE", "/orders", msgspec.json.encode(wires))
+        gone = not _cancelled(answer).isdisjoint(wires)
+        return await self._look_behind(order, venue_order, shown_gone=gone)
+
+    async def _look_behind(self, order: Order, venue_order: str | None, *, shown_gone: bool) -> LookUpAnswer:
+        """Reads may lag: one that still shows a cancelled order resting is repeated a few times."""
+        for _ in range(STALE_READS_MOST):
+            answer = await self.look_up(order, venue_order)
+            if not (shown_gone and isinstance(answer, Rested)):
+                return answer
+            await asyncio.sleep(STALE_PAUSE_S)
+        return await self.look_up(order, venue_order)
+
+    async def cancel_batch(self, orders: Sequence[tuple[Order, str]]) -> tuple[LookUpAnswer, ...]:
+        gone = set[str]()
+        for start in range(0, len(orders), CANCELS_MOST):
+            ids = [venue_order for _, venue_order in orders[start : start + CANCELS_MOST]]
+            gone |= _cancelled(await self._calls.act("DELETE", "/orders", msgspec.json.encode(ids)))
+        looks = (self._look_behind(order, name, shown_gone=name.lower() in gone) for order, name in orders)
+        return tuple(await asyncio.gather(*looks))
+
+    async def replace(self, order: Order, venue_order: str, by: Prepared) -> tuple[LookUpAnswer, SubmitAnswer | None]:
+        """The venue has no amend. `by` was sized before anybody knew what `order` fills while it is being cancelled: it
+        is not sent either where the two together would come to more than `order` was for.
+        """
+        fate = await self.cancel(order, venue_order)
+        over = isinstance(fate, Ended) and (not fate.matched or fate.matched + by.order.quantity <= order.quantity)
+        return fate, await self.submit(by) if over else None
+
+    async def cancel_all(self, market: str | None = None) -> ActAnswer:
+        """Of the whole account, or of one market. `Unsure` names what the venue did not cancel: orders in their taker
+        delay cannot be.
+        """
+        if market is None:
+            answer = await self._calls.act("DELETE", "/cancel-all")
+        else:
+            answer = await self._calls.act(
+                "DELETE", "/cancel-market-orders", msgspec.json.encode({"market": market, "asset_id": ""})
+            )
+        self._swept_until = self._clock.now()
+        told = None if isinstance(answer, Failed) else json_of(answer.body)
+        if isinstance(answer, Failed) or answer.status != 200 or not is_object(told):
+            return self._unswept(answer)
+        kept = told.get("not_canceled")
+        if isinstance(kept, dict) and kept:
+            reasons = "; ".join(sorted({reason for reason in kept.values() if isinstance(reason, str)}))
+            return Unsure(Trouble.PARTIAL, f"{len(kept)} were not cancelled: {reasons[:160]}")
+        return Done(self._clock.now(), f"{len(_cancelled(answer))} cancelled")
+
+    def _unswept(self, answer: Response | Failed) -> ActAnswer:
+        if not isinstance(answer, Failed):
+            if answer.status in (401, 403) and is_object(json_of(answer.body)):
+                return Denied(Refusal.AUTH, f"HTTP {answer.status}")
+            if answer.status == 429 and "poly-ratelimit-remaining" in answer.headers:
+                return Denied(Refusal.RATE_LIMIT, "HTTP 429", wait_asked(answer))
+        # it may arrive yet, and then takes with it what was placed meanwhile
+        self._swept_until = Nanos(self._swept_until + self.capabilities.late_arrival)
+        if isinstance(answer, Failed):
+            return Unsure(Trouble.CONNECTION, answer.text)
+        return Unsure(Trouble.SERVER_ERROR, f"HTTP {answer.status}")
+
+    def swept_until(self) -> Nanos:
+        return self._swept_until
+
+    # Beside trading
+
+    async def beat(self) -> ActAnswer:
+        """From the first one on the venue cancels this key's orders when no other comes within ten seconds."""
+        return await self._heart.beat()
+
+    async def closed_only(self) -> bool | Failed:
+        """Whether the account may only close positions."""
+        told = await self._calls.read("/auth/ban-status/closed-only")
+        said = told.value.get("closed_only") if isinstance(told, Told) and is_object(told.value) else None
         if isinstance(told, Failed):
             return told
-        amount = whole_of(told.value, "balance") if isinstance(told, Told) and is_object(told.value) else None
-        return Failed(text="the balance cannot be read") if amount is None else Money(amount)
+        return said if isinstance(said, bool) else Failed(text="whether the account is closed-only cannot be read")
 
-    async def book(self, market: str) -> Book | Failed:
-        known = self._markets.get(market)
-        if known is None or known.tokens is None:
-            return Failed(text=f"no metadata of {market} was loaded")
-        at = self._clock.now()  # the asking time: the books are at least as new
-        found: list[Levels] = []
-        reads = [self._calls.read(f"/book?token_id={token}", public=True) for token in known.tokens]
-        for told in await asyncio.gather(*reads):
-            if isinstance(told, Failed):
-                return told
-            sides = codec.sides(told.value) if isinstance(told, Told) and is_object(told.value) else None
-            if sides is None:
-                return Failed(text=f"the book of {market} cannot be read")
-            found.extend(side[:DEPTH] for side in sides)
-        return Book(self.name, market, at, at, True, found[0], found[1], found[2], found[3])
+    async def budgets(self) -> tuple[Allowance, ...] | Failed:
+        """The signer's two buckets by its tier; how full they are is told by answers at order entry only."""
+        told = await self._calls.read("/v1/user/rate-limit-tier")
+        if isinstance(told, Failed):
+            return told
+        value = told.value if isinstance(told, Told) else None
+        tier = value if isinstance(value, str) else ""
+        if is_object(value):
+            tier = next((text_of(value, key) for key in ("tier", "tier_name", "name") if text_of(value, key)), "")
+        if not tier:
+            return Failed(text="the tier of the rate limits cannot be read")
+        return tuple(allowance(scope, tier, None, None) for scope in ("orders", "cancels"))
+
+    async def spendable(self, order: Order) -> Money | Failed:
+        """What the venue lets this order draw on: micro-dollars for a buy, millionths of a share for a sale; the smaller
+        of the balance and of what the exchange contracts may take of it.
+        """
+        told = await self._calls.read("/balance-allowance?" + self._funds_of(order))
+        if isinstance(told, Failed):
+            return told
+        value = told.value if isinstance(told, Told) else None
+        balance = whole_of(value, "balance") if is_object(value) else None
+        if balance is None or not is_object(value):
+            return Failed(text="the balance cannot be read")
+        return Money(min(balance, _allowed(value, balance)))
+
+    async def _probe(self) -> None:
+        """While the venue takes nothing, find out when it does again, with a request that can change nothing."""
+        body = msgspec.json.encode({"orderID": NO_ORDER})
+        while True:
+            await asyncio.sleep(PROBE_EVERY_S)
+            if self._modes.silent:
+                await self._calls.act("DELETE", "/order", body)
+
+    def _heed(self, method: str, path: str, response: Response) -> None:
+        self._modes.heed(path, response)
+        self._meter.heed(method, response)
 
     async def _sign(self, method: str, path: str, body: bytes) -> Mapping[str, str]:
         headers = self._signer.headers(method, path.partition("?")[0], body)
         return {**headers, "Content-Type": "application/json"} if body else headers
+
+
+def _cancelled(answer: Response | Failed) -> set[str]:
+    """Which orders the venue says it cancelled, in lower case."""
+    told = None if isinstance(answer, Failed) or answer.status != 200 else json_of(answer.body)
+    listed = told.get("canceled") if is_object(told) else None
+    return {name.lower() for name in listed if isinstance(name, str)} if isinstance(listed, list) else set()
+
+
+def _allowed(told: Mapping[str, Any], balance: int) -> int:
+    """The least of what the contracts may take; an allowance that is not told limits nothing here."""
+    listed = told.get("allowances")
+    texts = list(listed.values()) if isinstance(listed, dict) else [told.get("allowance")]
+    found = [
+        int(text) for text in texts if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 80
+    ]
+    return min(found, default=balance)

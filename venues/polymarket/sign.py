@@ -1,8 +1,7 @@
-"""Order hashes and signatures (EIP-712), and the HMAC of private requests.
+"""Signatures of orders and wallets, and the HMAC of private requests.
 
-An order is eleven 32-byte words behind their type's hash; the digest of it under the exchange's domain is the order id,
-known before anything is sent, and what a wallet of type 0, 1 or 2 signs. Written out by hand it takes a tenth of a general
-library's time; `Signer.check` proves it equal to one at every start.
+The digests are written out by hand (`typed_data`) and signed by a C library: together a tenth of a general library's time.
+`Signer.check` proves them equal to one at every start, for every contract that this wallet may sign for.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
+from typing import Any
 
 from coincurve import PrivateKey
 from eth_account import Account
@@ -18,112 +17,28 @@ from eth_hash.auto import keccak
 
 from messages.units import SECOND
 from venues.credentials import PolymarketCredentials
-from venues.port import Clock, NotReady
-
-CHAIN = 137
-ORDER_FIELDS = (
-    ("uint256", "salt"),
-    ("address", "maker"),
-    ("address", "signer"),
-    ("uint256", "tokenId"),
-    ("uint256", "makerAmount"),
-    ("uint256", "takerAmount"),
-    ("uint8", "side"),
-    ("uint8", "signatureType"),
-    ("uint256", "timestamp"),
-    ("bytes32", "metadata"),
-    ("bytes32", "builder"),
+from venues.polymarket.typed_data import (
+    CHAIN,
+    DEPOSIT_WALLET,
+    EXCHANGES,
+    LOGIN_WORDS,
+    ORDER_FIELDS,
+    SEPARATORS,
+    WALLET_FIELDS,
+    WALLET_NAME,
+    WALLET_VERSION,
+    ZERO,
+    SignedFields,
+    address_word,
+    checksum,
+    login_digest,
 )
-ZERO = bytes(32)
-
-_ORDER_TYPE = keccak(("Order(" + ",".join(f"{kind} {name}" for kind, name in ORDER_FIELDS) + ")").encode())
-_DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One contract that settles orders, and so one signing domain."""
-
-    contract: str
-    version: str
-    name: str = "Polymarket CTF Exchange"
-
-    def separator(self) -> bytes:
-        words = (keccak(self.name.encode()), keccak(self.version.encode()), word(CHAIN), address_word(self.contract))
-        return keccak(_DOMAIN_TYPE + b"".join(words))
-
-
-def word(value: int) -> bytes:
-    return value.to_bytes(32, "big")
-
-
-def address_word(address: str) -> bytes:
-    return bytes(12) + bytes.fromhex(address.removeprefix("0x"))
-
-
-EXCHANGES = {
-    "ctf_v2": Exchange("0xE111180000d2663C0091e4f400237545B87B996B", "2"),
-    "neg_risk_v2": Exchange("0xe2222d279d744050d28e00520010520000310F59", "2"),
-    "exchange_v3": Exchange("0xe3333700cA9d93003F00f0F71f8515005F6c00Aa", "3"),
-}
-"""By `Market.generation`."""
-
-SEPARATORS = {generation: exchange.separator() for generation, exchange in EXCHANGES.items()}
-
-
-def generation_of(token: int, *, neg_risk: bool) -> str:
-    """Position ids of the third exchange have 64 zero bits in the middle; for the others negRisk decides."""
-    if token & (((1 << 64) - 1) << 40) == 0:
-        return "exchange_v3"
-    return "neg_risk_v2" if neg_risk else "ctf_v2"
-
-
-@dataclass(frozen=True, slots=True)
-class SignedFields:
-    """What a signature covers. Expiry, owner and order type are not in it."""
-
-    salt: int
-    maker: str
-    signer: str
-    token: int
-    maker_amount: int
-    taker_amount: int
-    side: int
-    signature_type: int
-    timestamp_ms: int
-    builder: bytes = ZERO
-    """A builder's code; ours is none."""
-
-    def digest(self, separator: bytes) -> bytes:
-        words = b"".join(
-            (
-                _ORDER_TYPE,
-                word(self.salt),
-                address_word(self.maker),
-                address_word(self.signer),
-                word(self.token),
-                word(self.maker_amount),
-                word(self.taker_amount),
-                word(self.side),
-                word(self.signature_type),
-                word(self.timestamp_ms),
-                ZERO,
-                self.builder,
-            )
-        )
-        return keccak(b"\x19\x01" + separator + keccak(words))
+from venues.port import Clock, NotReady
 
 
 def salt_of(order: str) -> int:
     """Follows from our order id alone, and fits a double, which the venue's JSON reader may use."""
     return int.from_bytes(hashlib.sha256(order.encode()).digest()[:8], "big") & ((1 << 53) - 1)
-
-
-def checksum(address: bytes) -> str:
-    """The mixed-case form of an address."""
-    digits = address.hex()
-    marks = keccak(digits.encode()).hex()
-    return "0x" + "".join(d.upper() if int(m, 16) >= 8 else d for d, m in zip(digits, marks, strict=False))
 
 
 class Signer:
@@ -149,23 +64,36 @@ class Signer:
             raise NotReady("the Polymarket funder is no address; correct funder") from None
         if self.signature_type == 0 and self.funder.lower() != self.address.lower():
             raise NotReady("the Polymarket funder is not the key's own address, as wallet type 0 needs; correct funder")
+        if self.signature_type == DEPOSIT_WALLET and self.funder.lower() == self.address.lower():
+            raise NotReady("the Polymarket funder is the key's own address; wallet type 3 needs the deposit wallet's")
 
     @property
     def owner(self) -> str:
         return self._api_key
 
+    @property
+    def order_signer(self) -> str:
+        """Who signs by the order's own words: a deposit wallet is a contract and signs for itself."""
+        return self.funder if self.signature_type == DEPOSIT_WALLET else self.address
+
     def sign(self, digest: bytes) -> str:
         raw = self._key.sign_recoverable(digest, hasher=None)
         return "0x" + raw[:64].hex() + f"{27 + raw[64]:02x}"
 
+    def sign_order(self, fields: SignedFields, separator: bytes) -> str:
+        """As the order's type of wallet wants it."""
+        if fields.signature_type != DEPOSIT_WALLET:
+            return self.sign(fields.digest(separator))
+        return self.sign(fields.wallet_digest(separator)) + fields.wallet_tail(separator).hex()
+
     def check(self) -> None:
-        """One fixed order through a general library as well; `NotReady` on any difference, for a wrong signature may be
-        an order of somebody else's making.
+        """One fixed order on each contract, and one login, through a general library as well; `NotReady` on any
+        difference, for a wrong signature may be an order of somebody else's making.
         """
         fields = SignedFields(
             479249096354,
             self.funder,
-            self.address,
+            self.order_signer,
             2**255 + 7,
             52_000_000,
             100_000_000,
@@ -174,32 +102,50 @@ class Signer:
             1713398400000,
         )
         for generation, exchange in EXCHANGES.items():
-            digest = fields.digest(SEPARATORS[generation])
-            message = {
-                "salt": fields.salt,
-                "maker": fields.maker,
-                "signer": fields.signer,
-                "tokenId": fields.token,
-                "makerAmount": fields.maker_amount,
-                "takerAmount": fields.taker_amount,
-                "side": fields.side,
-                "signatureType": fields.signature_type,
-                "timestamp": fields.timestamp_ms,
-                "metadata": ZERO,
-                "builder": ZERO,
-            }
+            separator = SEPARATORS[generation]
             domain = {
                 "name": exchange.name,
                 "version": exchange.version,
                 "chainId": CHAIN,
                 "verifyingContract": exchange.contract,
             }
-            types = {"Order": [{"name": name, "type": kind} for kind, name in ORDER_FIELDS]}
-            signed = Account.sign_typed_data(self._key.secret, domain, types, message)
-            if bytes(signed.message_hash) != digest or "0x" + bytes(signed.signature).hex() != self.sign(digest):
+            plain = self._key_signs(domain, {"Order": ORDER_FIELDS}, order_message(fields))
+            same = plain == (fields.digest(separator), self.sign(fields.digest(separator)))
+            if same and self.signature_type == DEPOSIT_WALLET:
+                types = {"TypedDataSign": WALLET_FIELDS, "Order": ORDER_FIELDS}
+                digest, signature = self._key_signs(domain, types, wallet_message(fields))
+                tail = fields.wallet_tail(separator).hex()
+                same = digest == fields.wallet_digest(separator)
+                same = same and self.sign_order(fields, separator) == signature + tail
+            if not same:
                 raise NotReady(
                     f"order signatures for {generation} differ from eth-account's; reinstall coincurve and eth-account"
                 )
+        stamp = "1700000000"
+        message = {"address": self.address, "timestamp": stamp, "nonce": 7, "message": LOGIN_WORDS}
+        fields_of_login = (("address", "address"), ("string", "timestamp"), ("uint256", "nonce"), ("string", "message"))
+        domain = {"name": "ClobAuthDomain", "version": "1", "chainId": CHAIN}
+        digest = login_digest(self.address, stamp, 7)
+        if self._key_signs(domain, {"ClobAuth": fields_of_login}, message) != (digest, self.sign(digest)):
+            raise NotReady("login signatures differ from eth-account's; reinstall coincurve and eth-account")
+
+    def _key_signs(
+        self, domain: dict[str, Any], types: dict[str, tuple[tuple[str, str], ...]], message: dict[str, Any]
+    ) -> tuple[bytes, str]:
+        """Digest and signature by the general library."""
+        named = {kind: [{"name": name, "type": of} for of, name in fields] for kind, fields in types.items()}
+        signed = Account.sign_typed_data(self._key.secret, domain, named, message)
+        return bytes(signed.message_hash), "0x" + bytes(signed.signature).hex()
+
+    def login_headers(self, nonce: int = 0) -> dict[str, str]:
+        """That the wallet is ours, for making an API key or asking for it again."""
+        stamp = str(self._clock.now() // SECOND)
+        return {
+            "POLY_ADDRESS": self.address,
+            "POLY_SIGNATURE": self.sign(login_digest(self.address, stamp, nonce)),
+            "POLY_TIMESTAMP": stamp,
+            "POLY_NONCE": str(nonce),
+        }
 
     def headers(self, method: str, path: str, body: bytes) -> dict[str, str]:
         """For a private request. `path` without its query; `body` exactly as it is sent."""
@@ -219,3 +165,31 @@ class Signer:
         """The private stream wants the secrets themselves, inside its first message."""
         secret = base64.urlsafe_b64encode(self._secret).decode()
         return {"apiKey": self._api_key, "secret": secret, "passphrase": self._passphrase}
+
+
+def order_message(fields: SignedFields) -> dict[str, Any]:
+    """The order as a general library of typed data takes it."""
+    return {
+        "salt": fields.salt,
+        "maker": fields.maker,
+        "signer": fields.signer,
+        "tokenId": fields.token,
+        "makerAmount": fields.maker_amount,
+        "takerAmount": fields.taker_amount,
+        "side": fields.side,
+        "signatureType": fields.signature_type,
+        "timestamp": fields.timestamp_ms,
+        "metadata": ZERO,
+        "builder": fields.builder,
+    }
+
+
+def wallet_message(fields: SignedFields) -> dict[str, Any]:
+    return {
+        "contents": order_message(fields),
+        "name": WALLET_NAME,
+        "version": WALLET_VERSION,
+        "chainId": CHAIN,
+        "verifyingContract": fields.signer,
+        "salt": ZERO,
+    }

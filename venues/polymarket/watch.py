@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from messages.books import Levels
 from messages.units import MILLISECOND, SECOND, Nanos
 from venues.board import Board
-from venues.polymarket.books import Books
+from venues.polymarket.books import Books, RuleTold
+from venues.polymarket.codec import Shown
 from venues.port import Clock
 from venues.sockets import Broken, Socket
 
@@ -23,10 +23,11 @@ SILENT = Nanos(3 * SECOND)
 DIFFERENCES_MOST = 2
 """So many differences in a row while the stream says nothing: it is frozen, however well it answers."""
 BATCH = 100
-PING_S = 10.0
+PING_S = 5.0
+"""The venue asks for one every ten seconds and drops who is later; so often, one may be late."""
 
-ReadBooks = Callable[[Sequence[str]], Awaitable[Mapping[str, tuple[tuple[Levels, Levels], int]]]]
-"""Books beside the stream, by token, with their stamps; what could not be read is left out."""
+ReadBooks = Callable[[Sequence[str]], Awaitable[Mapping[str, Shown]]]
+"""Books beside the stream, by token; what could not be read is left out."""
 
 
 class Watch:
@@ -42,18 +43,20 @@ class Watch:
         self._compared: dict[str, Nanos] = dict.fromkeys(books.tokens, clock.now())
         self._differences: dict[str, int] = dict.fromkeys(books.tokens, 0)
         self._began = self.heard_at = clock.now()
+        self.named = 0
+        """Reads of a lively book whose hash the stream had told: it shows what the venue shows."""
 
-    def take(self, frame: str | bytes) -> bool:
-        """One frame; true where a market's rules changed."""
+    def take(self, frame: str | bytes) -> list[RuleTold]:
+        """One frame; what it said of markets' rules."""
         at = self._clock.now()
         self.heard_at = at
         if frame in ("PONG", b"PONG"):
-            return False
+            return []
         changed, rules = self._books.take(frame, at)
         for market in changed:
             self._differences[market] = 0
             self._show(market, at)
-        return bool(rules)
+        return rules
 
     def _show(self, market: str, at: Nanos) -> None:
         if self._books.known(market):
@@ -100,17 +103,26 @@ class Watch:
             if not all(token in read for token in tokens):
                 continue
             self._compared[market] = asked
+            ladders = {token: self._books.ladders[token] for token in tokens}
             if self._books.known(market) and self._books.heard_at.get(market) != before[market]:
                 # the stream spoke meanwhile: the two are of different moments, and it vouches for itself
+                self.named += all(read[token].digest in ladders[token].hashes for token in tokens)
                 continue
-            if self._books.known(market) and all(self._books.ladders[token].same(read[token][0]) for token in tokens):
+            same = all(ladders[token].same(read[token].sides) for token in tokens)
+            if (
+                self._books.known(market)
+                and not same
+                and all(ladders[token].hashes and ladders[token].hashes[-1] == read[token].digest for token in tokens)
+            ):
+                raise Broken("the venue calls both books the same, and they are not: a message was lost or misread")
+            if self._books.known(market) and same:
                 self._differences[market] = 0
                 self._confirmed[market] = asked
                 self._board.confirm(market, asked)
                 continue
             had_spoken = before[market] is not None
             for token in tokens:
-                self._books.ladders[token].replace(*read[token])
+                ladders[token].replace(read[token].sides, read[token].stamp)
             self._show(market, asked)
             self._differences[market] += had_spoken
             if self._differences[market] > DIFFERENCES_MOST:

@@ -30,6 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--faults", default="none", help="none, standard, storm or a .yaml file")
     parser.add_argument("--start-ns", type=int, help="wall time that counts as zero; give both venues the same")
     parser.add_argument("--deposit", type=int, default=10_000, help="dollars on the trading account")
+    parser.add_argument("--accounts", type=int, default=1, help="how many traders, each with the deposit")
     parser.add_argument("--tape", type=Path, help="folder of recordings to play instead of the market makers")
     parser.add_argument("--from", dest="tape_from", default="")
     parser.add_argument("--to", dest="tape_to", default="")
@@ -72,11 +73,11 @@ async def serve(venue: Venue, parent_pid: int | None) -> int:
             "stop what uses this port, or use --port 0"
         )
         return EXIT_PORT
-    sys.stdout.write(json.dumps(venue.ready(os.getpid())) + "\n")
-    sys.stdout.flush()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    sys.stdout.write(json.dumps(venue.ready(os.getpid())) + "\n")  # whoever reads this may end us at once
+    sys.stdout.flush()
     watch = asyncio.create_task(orphaned(parent_pid))
     stop = asyncio.create_task(ended.wait())
     await asyncio.wait((watch, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -96,7 +97,7 @@ def main() -> int:
                 dialect=given.dialect, name=given.name, seed=given.seed, pairs=given.pairs, port=given.port,
                 faults=given.faults, start_ns=given.start_ns, deposit_dollars=given.deposit, tape=given.tape,
                 tape_from=given.tape_from, tape_to=given.tape_to, speed=given.speed, read_lag_ms=given.read_lag_ms,
-                tier=given.tier, quiet=given.quiet,
+                tier=given.tier, quiet=given.quiet, accounts=given.accounts,
             )
         )  # fmt: skip
     except ConfigurationError as error:

@@ -10,6 +10,11 @@ from venues.simulated.book import Action, Order, Outcome
 PARTICIPANTS = "participants"
 
 
+def owner(account: str) -> str:
+    """Whose account this is: a venue may keep several for one user, named `user/...`."""
+    return account.partition("/")[0]
+
+
 @dataclass(slots=True)
 class Position:
     yes: int = 0
@@ -36,11 +41,14 @@ class Account:
     reserved_by_market: dict[str, int] = field(default_factory=dict)
     unsettled_cash: int = 0  # proceeds of sales that the chain has not confirmed: owned, not spendable
     unsettled_tokens: defaultdict[tuple[str, Outcome], int] = field(default_factory=lambda: defaultdict(int))
+    held: dict[str, tuple[str, Outcome, int, int]] = field(
+        default_factory=dict
+    )  # delayed orders: cash and tokens of each
     resting: defaultdict[str, list[Order]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def reserved(self) -> int:
-        return sum(self.reserved_by_market.values())
+        return sum(self.reserved_by_market.values()) + sum(cash for _, _, cash, _ in self.held.values())
 
     @property
     def available(self) -> int:
@@ -51,6 +59,7 @@ class Account:
 
     def sellable_tokens(self, market: str, outcome: Outcome) -> int:
         promised = sum(o.remaining for o in self.resting[market] if o.action == "sell" and o.outcome == outcome)
+        promised += sum(count for where, which, _, count in self.held.values() if (where, which) == (market, outcome))
         return self.settled_tokens(market, outcome) - promised
 
     def closable(self, market: str, action: Action) -> int:

@@ -70,7 +70,7 @@ class Order:
     def state(self) -> OrderState:
         return OrderState(
             self.status, self.matched, self.remaining, self.taker_fees, self.maker_fees, self.taker_cost, self.maker_cost,
-            self.changed_ns,
+            self.changed_ns, self.price, self.expires_ns,
         )  # fmt: skip
 
 
@@ -86,6 +86,8 @@ class OrderState:
     taker_cost: int
     maker_cost: int
     changed_ns: int
+    price: int
+    expires_ns: int | None
 
 
 @dataclass(slots=True)

@@ -71,11 +71,16 @@ def wallet_key(seed: int, account: str = TRADER) -> bytes:
 
 
 def polymarket_key(seed: int, nonce: int, account: str = TRADER) -> PolymarketKey:
-    """The API key of a wallet at one nonce: the venue derives the same one whenever it is asked."""
+    """The API key of the venue's own trader at one nonce: the venue derives the same one whenever it is asked."""
     private = wallet_key(seed, account)
+    return derived_key(seed, nonce, account, address_of(PrivateKey(private).public_key), "0x" + private.hex())
+
+
+def derived_key(seed: int, nonce: int, account: str, address: str, private_key: str = "") -> PolymarketKey:
+    """The API key of any wallet at one nonce; whose private key is its owner's own is not known here."""
     return PolymarketKey(
-        private_key="0x" + private.hex(),
-        address=address_of(PrivateKey(private).public_key),
+        private_key=private_key,
+        address=address,
         api_key=_uuid(seed, "polymarket", account, nonce, "id"),
         secret=base64.urlsafe_b64encode(_digest(seed, "polymarket", account, nonce, "secret")).decode(),
         passphrase=_digest(seed, "polymarket", account, nonce, "passphrase").hex(),

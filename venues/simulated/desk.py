@@ -18,9 +18,10 @@ from fractions import Fraction
 from typing import Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from venues.simulated.exchange import Exchange
-from venues.simulated.faults import Endpoint, Kind, Script
+from venues.simulated.faults import UPHEAVALS, Endpoint, Kind, Script
 from venues.simulated.happenings import Bend, Happening
 from venues.simulated.scale import UNIT
 
@@ -28,6 +29,7 @@ log = logging.getLogger("venues.simulated")
 
 HOLD_S = 5.0
 LATE_S = (0.8, 1.8)
+DELAY_S = (0.3, 0.9)
 FREEZE_NS = 1_500_000_000
 QUEUE_MAX = 20_000
 GATEWAY_PAGE = (
@@ -73,6 +75,24 @@ class Refusals(Protocol):
     def unfunded(self) -> web.Response: ...
 
     def rate_limited(self) -> web.Response: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Upheaval:
+    """How a dialect makes one happen, by the market of the order that meets it."""
+
+    possible: Callable[[str], bool]
+    strike: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """An upheaval that happened, and how many orders of accounts were open: resting, delayed, or not answered yet."""
+
+    kind: Kind
+    at_ns: int
+    market: str
+    orders_open: int
 
 
 class Stream:
@@ -121,12 +141,20 @@ class Desk:
     now: Callable[[], int] = time.time_ns
     requests: list[RequestRecord] = field(default_factory=list)
     frozen_until_ns: int = 0
+    storm_until_ns: int = 0  # every order and cancel meets a rate limit
+    down_until_ns: int = 0  # no connection is taken
+    upheavals: dict[Kind, Upheaval] = field(default_factory=dict)
+    struck: list[Struck] = field(default_factory=list)
+    unanswered: int = 0  # order requests under way
     quiet: bool = False
+    still: Callable[[], bool] = lambda: False
+    """Whether the books stand still: nobody trades, the makers neither."""
     hold_s: float = HOLD_S
     draw: random.Random = field(default_factory=random.Random)
     _effects: dict[str, list[Kind | int]] = field(default_factory=dict)
     _seen: set[tuple[str, str, str]] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _connected: dict[int, web.Request] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.draw = random.Random(f"{self.seed}/{self.name}/desk")
@@ -136,9 +164,8 @@ class Desk:
     def flush(self) -> None:
         """Let what is due happen, then tell what happened."""
         self.exchange.advance(self.now())
-        happenings = self.exchange.events
-        if happenings:
-            self.exchange.events = []
+        while self.exchange.events:  # who listens may cause more
+            happenings, self.exchange.events = self.exchange.events, []
             self.tell(happenings)
 
     async def thaw(self) -> None:
@@ -165,6 +192,36 @@ class Desk:
             delay_s = max(0.05, 1.0 - 0.3 * count) + self.draw.uniform(0, 0.1)
             asyncio.get_running_loop().call_later(delay_s, send)
 
+    # connections
+
+    def doorman(self) -> Middleware:
+        """Middleware that knows who is connected, and that turns everybody away while the process is down."""
+
+        @web.middleware
+        async def watch(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path.startswith("/admin/"):
+                return await handler(request)
+            if self.now() < self.down_until_ns:
+                return self._abort(request)
+            self._connected[id(request)] = request
+            try:
+                return await handler(request)
+            finally:
+                self._connected.pop(id(request), None)
+
+        return watch
+
+    def restart(self, seconds: float) -> None:
+        """As if the process ended and came back: every connection breaks, none is taken for a while, the state survives."""
+        self.down_until_ns = self.now() + int(seconds * 1e9)
+        for request in list(self._connected.values()):
+            self._abort(request)
+
+    def _abort(self, request: web.Request) -> web.Response:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=499)
+
     # requests
 
     def record(self, request: web.Request, body: bytes, account: str, wire_id: str) -> RequestRecord:
@@ -177,9 +234,19 @@ class Desk:
 
     async def take_order(
         self, request: web.Request, entry: RequestRecord, preview: Callable[[], Preview],
-        process: Callable[[Bend | None], Reply], refusals: Refusals,
+        process: Callable[[Bend | None], Reply], refusals: Refusals, market: str = "",
     ) -> web.StreamResponse:  # fmt: skip
         """Process one well-formed order, or do to it what the script says."""
+        self.unanswered += 1
+        try:
+            return await self._take(request, entry, preview, process, refusals, market)
+        finally:
+            self.unanswered -= 1
+
+    async def _take(
+        self, request: web.Request, entry: RequestRecord, preview: Callable[[], Preview],
+        process: Callable[[Bend | None], Reply], refusals: Refusals, market: str,
+    ) -> web.StreamResponse:  # fmt: skip
         identity = (entry.account, entry.wire_id, entry.body_sha256)
         fault: Kind | None = None
         if identity not in self._seen:
@@ -187,11 +254,15 @@ class Desk:
             self.script.arrive("order", self.now() - self.start_ns)
             self.exchange.advance(self.now())
             seen = preview()
-            fault = self.script.take("order", lambda kind: self._feasible(kind, seen))
+            fault = self.script.take("order", lambda kind: self._feasible(kind, seen, market))
         entry.fault = fault
         if fault is None:
             return self._answer(entry, self._process(entry, process, None).response)
         log.info("%s: order %s meets %s", self.name, entry.wire_id, fault)
+        if fault in UPHEAVALS:
+            self._strike(fault, market)
+            reply = self._process(entry, process, None)
+            return self._abort(request) if self.now() < self.down_until_ns else self._answer(entry, reply.response)
         match fault:
             case "request_lost":
                 return await self._drop(request)
@@ -210,12 +281,7 @@ class Desk:
                 self._effects[entry.wire_id] = [fault, 0]
             case _:
                 pass
-        bend = None
-        if fault == "partial":
-            bend = Bend(keep=Fraction(self.draw.randint(30, 70), 100))
-        elif fault == "reversed_match":
-            bend = Bend(reverse=True)
-        reply = self._process(entry, process, bend)
+        reply = self._process(entry, process, self._bend(fault))
         if fault == "timeout_after_accept":
             return await self._drop(request)
         if fault == "error_after_accept":
@@ -250,13 +316,33 @@ class Desk:
             return web.Response(status=502, text=GATEWAY_PAGE, content_type="text/html")
         return web.json_response({"error": "service unavailable"}, status=503)
 
-    def _feasible(self, kind: Kind, seen: Preview) -> bool:
+    def _bend(self, fault: Kind) -> Bend | None:
+        match fault:
+            case "partial":
+                return Bend(keep=Fraction(self.draw.randint(30, 70), 100))
+            case "reversed_match":
+                return Bend(reverse=True)
+            case "taker_delay":
+                return Bend(delay_ns=int(self.draw.uniform(*DELAY_S) * 1e9))
+            case _:
+                return None
+
+    def _strike(self, kind: Kind, market: str) -> None:
+        resting = sum(order.status in ("live", "delayed") for order in self.exchange.orders.values())
+        self.struck.append(Struck(kind, self.now(), market, resting + self.unanswered))
+        self.upheavals[kind].strike(market)
+        self.flush()
+
+    def _feasible(self, kind: Kind, seen: Preview, market: str) -> bool:
+        if kind in UPHEAVALS:
+            # one that nothing but a refused order would meet is not worth having
+            return seen.accepted and kind in self.upheavals and self.upheavals[kind].possible(market)
         match kind:
             case "request_lost" | "rate_limited" | "stream_freeze":
                 return True
             case "partial":
                 return seen.accepted and seen.quantity >= 2 * UNIT and seen.time_in_force != "fok"
-            case "reversed_match":
+            case "reversed_match" | "taker_delay":
                 return seen.accepted and seen.quantity > 0 and self.dialect == "polymarket"
             case _:
                 return seen.accepted
@@ -325,5 +411,6 @@ class Desk:
         return {
             "venue": self.name, "dialect": self.dialect, "seed": self.seed, "now_ns": self.now(), "accounts": accounts,
             "orders": orders, "fills": fills, "requests": [asdict(r) for r in self.requests],
+            "movements": [asdict(m) for m in exchange.movements], "upheavals": [asdict(s) for s in self.struck],
             "faults_hit": dict(self.script.hits), "imbalance": exchange.imbalance(),
         }  # fmt: skip

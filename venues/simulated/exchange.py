@@ -17,20 +17,23 @@ from __future__ import annotations
 import heapq
 import random
 import uuid
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Literal
 
-from venues.simulated.accounts import PARTICIPANTS, Account, net
+from venues.simulated.accounts import PARTICIPANTS, Account, net, owner
 from venues.simulated.book import Action, Book, Order, Outcome, Side, opposite, own_price
 from venues.simulated.fees import kalshi_fee, kalshi_worst_fee, polymarket_fee
 from venues.simulated.happenings import (
     MS,
     Bend,
     Declined,
+    FeeRule,
     Fill,
     Happening,
     LevelChanged,
     Match,
+    Movement,
     OrderChanged,
     Plan,
     Refusal,
@@ -45,6 +48,9 @@ from venues.simulated.happenings import (
 )
 from venues.simulated.scale import PRICE_ONE, UNIT, notional_ceil, notional_floor
 
+KILLS: tuple[Refusal, ...] = ("fok_unfilled", "fak_unmatched")
+"""Refusals of an order that was taken first: it is known from then on."""
+
 
 class Exchange:
     def __init__(self, markets: tuple[str, ...], terms: Terms, seed: str) -> None:
@@ -58,7 +64,11 @@ class Exchange:
         self.events: list[Happening] = []
         self.fees_collected = 0
         self._draw = random.Random(seed)
-        self._due: list[tuple[int, int, Match | Order]] = []
+        self.payouts: dict[str, tuple[int, int]] = {}  # resolved markets: halves of a dollar that YES and NO pay
+        self.halted: set[str] = set()  # markets that stand still: the makers quote nothing there
+        self.movements: list[Movement] = []  # cash that moved apart from fills
+        self.halves = 0  # of a micro-dollar, lost in rounding split pay-outs down
+        self._due: list[tuple[int, int, Match | Order | Callable[[int], None]]] = []
         self._sequence = 0
         self._quotes: dict[str, dict[tuple[Side, int], Order]] = {market: {} for market in markets}
 
@@ -68,17 +78,23 @@ class Exchange:
         opened = self.accounts[account] = Account(account, deposits=deposit, cash=deposit)
         return opened
 
+    def open_market(self, market: str, fee: FeeRule) -> None:
+        """List a market that was not there at the start."""
+        self.books[market], self._quotes[market] = Book(market), {}
+        self.terms.fees[market] = fee
+
     def imbalance(self) -> int:
-        """Zero, always: cash plus complete sets plus fees is what was deposited."""
-        sets = 0
+        """Zero, always: cash plus complete sets (resolved ones at their pay-out) plus fees is what was deposited."""
+        doubled = self.halves
         for market in self.books:
             yes = sum(a.positions[market].yes for a in self.accounts.values())
             no = sum(a.positions[market].no for a in self.accounts.values())
-            if yes != no:
+            pays = self.payouts.get(market)
+            if pays is None and yes != no:
                 return yes - no
-            sets += yes
+            doubled += 2 * yes if pays is None else yes * pays[0] + no * pays[1]
         cash = sum(a.cash - a.deposits for a in self.accounts.values())
-        return cash + sets + self.fees_collected
+        return cash + doubled // 2 + self.fees_collected
 
     def next_id(self) -> str:
         return str(uuid.UUID(int=self._draw.getrandbits(128), version=4))
@@ -90,9 +106,9 @@ class Exchange:
         limit = own_price(ticket.outcome, ticket.price)
         left, spend = ticket.quantity, ticket.spend
         hits: list[tuple[Order, int]] = []
-        met_itself = False
+        met_itself, mine = False, owner(ticket.account)
         for maker in self.books[ticket.market].crossing(ticket.side, limit):
-            if maker.account == ticket.account:
+            if owner(maker.account) == mine:
                 met_itself = True
                 break
             price = own_price(ticket.outcome, maker.book_price)
@@ -112,6 +128,8 @@ class Exchange:
     def refusal(self, ticket: Ticket, plan: Plan) -> Refusal | None:
         if (ticket.account, ticket.wire_id) in self.known:
             return "duplicate"
+        if ticket.market in self.payouts:
+            return "resolved"
         account = self.accounts[ticket.account]
         if ticket.post_only and plan.hits:
             return "post_only_cross"
@@ -143,25 +161,56 @@ class Exchange:
             planned += notional_ceil(price, quantity) + polymarket_fee(price, quantity, rule.rate, rule.exponent)
         return max(asked + worst, planned)
 
-    def submit(self, ticket: Ticket, now_ns: int, bend: Bend | None = None) -> Verdict:
+    def hold(self, ticket: Ticket, now_ns: int) -> Verdict:
+        """Take an order in without letting it at the book: its id is used up and its funds are promised.
+
+        It waits, and nobody can cancel it, until it is given to `submit`.
+        """
         self.advance(now_ns)
         plan = self.plan(ticket)
         refusal = self.refusal(ticket, plan)
-        if refusal is not None and refusal not in ("fok_unfilled", "fak_unmatched"):
+        if refusal is not None and refusal not in KILLS:
             return Declined(refusal)
-        order = Order(
+        order = self._new(ticket, now_ns)
+        order.status = "delayed"
+        self._enter(order)
+        held = (self.needed(ticket, plan), 0) if ticket.action == "buy" else (0, ticket.quantity)
+        self.accounts[ticket.account].held[ticket.wire_id] = (ticket.market, ticket.outcome, *held)
+        self._changed(order, "placement", "Delayed", now_ns)
+        return Taken(order, ())
+
+    def _new(self, ticket: Ticket, now_ns: int) -> Order:
+        return Order(
             venue_order=ticket.venue_order or self.next_id(), wire_id=ticket.wire_id, account=ticket.account,
             market=ticket.market, outcome=ticket.outcome, action=ticket.action, price=ticket.price,
             quantity=ticket.quantity, spend=ticket.spend, time_in_force=ticket.label or ticket.time_in_force,
             created_ns=now_ns, changed_ns=now_ns, expires_ns=ticket.expires_ns, body_sha256=ticket.body_sha256,
             remaining=ticket.quantity,
         )  # fmt: skip
+
+    def _enter(self, order: Order) -> None:
+        self.known[(order.account, order.wire_id)] = order
+        self.orders[order.venue_order] = order
+
+    def submit(self, ticket: Ticket, now_ns: int, bend: Bend | None = None, held: Order | None = None) -> Verdict:
+        """Place an order, or let in one that was held; one that is refused then has ended with the reason."""
+        self.advance(now_ns)
+        if held is not None:
+            del self.known[(held.account, held.wire_id)]
+            del self.accounts[held.account].held[held.wire_id]
+        plan = self.plan(ticket)
+        refusal = self.refusal(ticket, plan)
+        if refusal is not None and refusal not in KILLS:
+            if held is not None:
+                self._enter(held)
+                self._kill(held, refusal, now_ns)
+            return Declined(refusal)
+        order = held or self._new(ticket, now_ns)
+        order.status = "live"
         if ticket.account != PARTICIPANTS:
-            self.known[(ticket.account, ticket.wire_id)] = order
-            self.orders[order.venue_order] = order
+            self._enter(order)
         if refusal is not None:
-            order.status, order.reason, order.remaining = "killed", refusal, 0
-            self._changed(order, "cancellation", refusal, now_ns)
+            self._kill(order, refusal, now_ns)
             return Declined(refusal)
         hits = plan.hits if bend is None or bend.keep is None else keep_part(plan, bend.keep)
         cut = len(hits) != len(plan.hits) or sum(q for _, q in hits) != plan.quantity
@@ -171,10 +220,16 @@ class Exchange:
         self._reserve(order.account, order.market, now_ns)
         return Taken(order, fills)
 
-    def _conclude(self, order: Order, ticket: Ticket, killed: bool, met_itself: bool, now_ns: int) -> None:
+    def _kill(self, order: Order, refusal: Refusal, now_ns: int) -> None:
+        order.status, order.reason, order.remaining = "killed", refusal, 0
+        self._changed(order, "cancellation", refusal, now_ns)
+
+    def _conclude(
+        self, order: Order, ticket: Ticket, killed: bool, met_itself: bool, now_ns: int, why: str = ""
+    ) -> None:
         done = order.remaining == 0 if order.spend is None else ticket.time_in_force != "gtc"
         if ticket.time_in_force == "gtc" and not killed and not done:
-            self._rest(order, now_ns)
+            self._rest(order, now_ns, why)
             return
         complete = order.matched >= order.quantity or (self.terms.settles and order.matched > 0)
         order.remaining = 0
@@ -183,13 +238,13 @@ class Exchange:
         order.reason = reason
         self._changed(order, "update" if order.matched else "cancellation", reason, now_ns)
 
-    def _rest(self, order: Order, now_ns: int) -> None:
+    def _rest(self, order: Order, now_ns: int, why: str = "") -> None:
         self.books[order.market].add(order)
         if order.account != PARTICIPANTS:
             self.accounts[order.account].resting[order.market].append(order)
             if order.expires_ns is not None:
                 self._later(order.expires_ns, order)
-            self._changed(order, "placement", "Trade" if order.matched else "", now_ns)
+            self._changed(order, "placement", why or ("Trade" if order.matched else ""), now_ns)
         else:
             self._quotes[order.market][(order.side, order.book_price)] = order
         self._level(order, order.remaining, now_ns)
@@ -208,10 +263,74 @@ class Exchange:
         self._reserve(order.account, order.market, now_ns)
         return removed
 
+    def decrease(self, venue_order: str, remaining: int, now_ns: int, reason: str) -> None:
+        """Leave only `remaining` of a resting order; it keeps its place in the queue."""
+        order = self.orders[venue_order]
+        removed = order.remaining - remaining
+        if removed <= 0:
+            return
+        self.books[order.market].reduce(order, removed)
+        self._level(order, -removed, now_ns)
+        order.quantity -= removed
+        if order.remaining == 0:
+            self.accounts[order.account].resting[order.market].remove(order)
+            order.status, order.reason = "canceled", reason
+        self._changed(order, "update" if order.remaining else "cancellation", reason, now_ns)
+        self._reserve(order.account, order.market, now_ns)
+
+    def amend(self, venue_order: str, ticket: Ticket, now_ns: int) -> Verdict:
+        """Give a resting order another price or a greater size: it goes to the end of the queue, or trades at once.
+
+        The ticket's quantity is what shall still rest.
+        """
+        order = self.orders[venue_order]
+        before = order.remaining
+        order.remaining = 0  # what it has promised so far is free for the amended order
+        self._reserve(order.account, order.market, now_ns)
+        plan = self.plan(ticket)
+        account, refusal = self.accounts[order.account], None
+        if ticket.post_only and plan.hits:
+            refusal = "post_only_cross"
+        elif self.needed(ticket, plan) > account.available:
+            refusal = "funds"
+        order.remaining = before
+        if refusal is not None:
+            self._reserve(order.account, order.market, now_ns)
+            return Declined("post_only_cross" if refusal == "post_only_cross" else "funds")
+        self.books[order.market].reduce(order, before)
+        self._level(order, -before, now_ns)
+        account.resting[order.market].remove(order)
+        order.price, order.remaining, order.expires_ns = ticket.price, ticket.quantity, ticket.expires_ns
+        order.quantity = order.matched + ticket.quantity
+        fills = tuple(self._match(order, maker, quantity, now_ns, doomed=False) for maker, quantity in plan.hits)
+        self._conclude(order, ticket, plan.met_itself, plan.met_itself, now_ns, "Amend")
+        self._reserve(order.account, order.market, now_ns)
+        return Taken(order, fills)
+
+    def expire(self, venue_order: str, expires_ns: int | None, now_ns: int) -> None:
+        """Give a resting order another time of expiry, or none; it keeps its place."""
+        order = self.orders[venue_order]
+        order.expires_ns = expires_ns
+        if expires_ns is not None:
+            self._later(expires_ns, order)
+        self._changed(order, "update", "Amend", now_ns)
+
+    def clear_quotes(self, market: str, now_ns: int) -> None:
+        for side, price in list(self._quotes[market]):
+            self.quote(market, side, price, 0, now_ns)
+
+    def reprice(self, market: str, now_ns: int) -> None:
+        """Promise the cash of every open order of a market anew, after its fee has changed."""
+        for account in list(self.accounts.values()):
+            if account.resting[market]:
+                self._reserve(account.id, market, now_ns)
+
     # the market makers
 
     def quote(self, market: str, side: Side, price: int, quantity: int, now_ns: int) -> None:
         """Set the makers' size at one level. What would cross an order of somebody else trades with it first."""
+        if market in self.halted:
+            return
         key = (side, price)
         book, resting = self.books[market], self._quotes[market].get(key)
         if resting is not None:
@@ -227,7 +346,7 @@ class Exchange:
                 book.add(resting)
                 self._level(resting, delta, now_ns)
             return
-        if quantity <= 0:
+        if quantity <= 0 or market in self.payouts:
             return
         outcome: Outcome = "yes" if side == "bid" else "no"
         if self.terms.netting:
@@ -258,14 +377,21 @@ class Exchange:
         while self._due and self._due[0][0] <= now_ns:
             at_ns, _, item = heapq.heappop(self._due)
             if isinstance(item, Order):
-                self.cancel(item.venue_order, at_ns, "ExpiryCancel")
-            else:
+                if item.expires_ns is not None and item.expires_ns <= at_ns:  # an amended order may have more time
+                    self.cancel(item.venue_order, at_ns, "ExpiryCancel")
+            elif isinstance(item, Match):
                 self._settle(item, at_ns)
+            else:
+                item(at_ns)
+
+    def at(self, at_ns: int, act: Callable[[int], None]) -> None:
+        """Let `act(at_ns)` happen when its time has come, in one order with everything else that is due."""
+        self._later(at_ns, act)
 
     def next_due_ns(self) -> int | None:
         return self._due[0][0] if self._due else None
 
-    def _later(self, at_ns: int, item: Match | Order) -> None:
+    def _later(self, at_ns: int, item: Match | Order | Callable[[int], None]) -> None:
         self._sequence += 1
         heapq.heappush(self._due, (at_ns, self._sequence, item))
 
@@ -373,7 +499,7 @@ class Exchange:
             if role == "maker":
                 return 0
             return polymarket_fee(own_price(order.outcome, yes_price), quantity, rule.rate, rule.exponent)
-        fee = kalshi_fee(yes_price, quantity, revenue, order.accumulator, rule.rate, role == "taker")
+        fee = kalshi_fee(yes_price, quantity, revenue, order.accumulator, rule.rate, role == "taker", maker=rule.maker)
         order.accumulator = fee.accumulator
         return fee.net
 

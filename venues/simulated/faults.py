@@ -17,6 +17,18 @@ Kinds for orders:
     stream_freeze         all streams of the venue stop for a while, pings are still answered
     reversed_match        Polymarket: the order's trades end FAILED
     rate_limited          429 in the venue's own form
+    taker_delay           Polymarket: answered `delayed`, meets the book a while later
+Upheavals, which strike the whole venue or the market of the order that meets them, and with it what is open there:
+    restart               sockets break, nothing answers for a moment, the state survives; Polymarket then says 425, takes
+                          only post-only orders for a while, then everything
+    maintenance           trading stops, then only cancels are taken, then everything
+    rate_storm            every order and every cancel is answered 429 for a while
+    tick_change           the market's price grid becomes another one
+    contract_change       Polymarket: the market settles on another contract, so signatures of the old one are refused
+    resolution            the market resolves; what rests there is cancelled
+    pause                 Kalshi: trading pauses for a moment; cancels are taken
+    fee_change            Kalshi: the fee of the market's event becomes another one, or the old one again
+    market_halt           Kalshi: the market stands still, then trades again with an empty book
 For other endpoints: request_lost, timeout_after_accept, error_after_accept, reject, rate_limited.
 
 A file:
@@ -30,8 +42,10 @@ A file:
       - kind: rate_limited
         probability: 0.1                  # drawn from the venue's seed
         window_s: [5, 20]                 # only in this time since the start
+      - kinds: [restart, maintenance]
+        every_s: 10                       # one about every ten seconds from the first order on
       - kind: error_after_accept
-        endpoint: cancel                  # order (default), cancel, lookup, fills, balance
+        endpoint: cancel                  # order (default), cancel, lookup, fills, balance; Kalshi also: change (amend, decrease), batch
         every: 2
         hits_max: 3
 """
@@ -52,13 +66,30 @@ from venues.simulated.universe import ConfigurationError
 Kind = Literal[
     "request_lost", "timeout_after_accept", "error_after_accept", "late_arrival", "reject", "insufficient_funds",
     "partial", "duplicate_events", "disordered_events", "stream_freeze", "reversed_match", "rate_limited",
+    "taker_delay", "restart", "maintenance", "rate_storm", "tick_change", "contract_change", "resolution",
+    "pause", "fee_change", "market_halt",
 ]  # fmt: skip
-Endpoint = Literal["order", "cancel", "lookup", "fills", "balance"]
+Endpoint = Literal["order", "cancel", "change", "batch", "lookup", "fills", "balance"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ELSEWHERE: frozenset[Kind] = frozenset(
     ("request_lost", "timeout_after_accept", "error_after_accept", "reject", "rate_limited")
 )
+UPHEAVALS: frozenset[Kind] = frozenset(
+    (
+        "restart",
+        "maintenance",
+        "rate_storm",
+        "tick_change",
+        "contract_change",
+        "resolution",
+        "pause",
+        "fee_change",
+        "market_halt",
+    )
+)
 PENDING_MAX = 64
+SHAKEN_WITHIN_S = 46
+"""Of orders: so that in a storm of a minute each upheaval comes three times."""
 
 STANDARD: dict[str, tuple[Kind, ...]] = {
     "kalshi": (
@@ -71,6 +102,13 @@ STANDARD: dict[str, tuple[Kind, ...]] = {
     ),
 }  # fmt: skip
 
+STORM_ONLY: dict[str, tuple[Kind, ...]] = {"kalshi": (), "polymarket": ("taker_delay",)}
+SHAKEN: dict[str, tuple[Kind, ...]] = {
+    "kalshi": ("restart", "tick_change", "maintenance", "fee_change", "rate_storm", "pause", "market_halt"),
+    "polymarket": ("restart", "tick_change", "maintenance", "contract_change", "rate_storm", "resolution"),
+}
+"""The upheavals of each venue, in turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -78,6 +116,8 @@ class Rule:
     endpoint: Endpoint = "order"
     orders: frozenset[int] | None = None
     every: int | None = None
+    every_s: float | None = None
+    ahead_s: float = 0.0
     offset: int = 0
     residues: frozenset[int] | None = None
     probability: float | None = None
@@ -104,6 +144,7 @@ class Script:
     hits: Counter[str] = field(default_factory=Counter)
     _ordinals: Counter[str] = field(default_factory=Counter)
     _turns: Counter[int] = field(default_factory=Counter)
+    _since_ns: dict[str, int] = field(default_factory=dict)
     _pending: list[tuple[Endpoint, Kind]] = field(default_factory=list)
     _draw: random.Random = field(default_factory=random.Random)
 
@@ -114,11 +155,16 @@ class Script:
         """Count a request and make due what addresses it."""
         self._ordinals[endpoint] += 1
         ordinal = self._ordinals[endpoint]
+        since_ns = self._since_ns.setdefault(endpoint, elapsed_ns)
         for number, rule in enumerate(self.rules):
             if rule.endpoint != endpoint or not rule.addresses(ordinal, elapsed_ns, self._draw):
                 continue
             if rule.hits_max is not None and self._turns[number] >= rule.hits_max:
                 continue
+            if rule.every_s is not None:
+                due_s = rule.every_s * (self._turns[number] + 1) - rule.ahead_s
+                if (elapsed_ns - since_ns) / 1e9 < due_s:
+                    continue
             kind = rule.kinds[self._turns[number] % len(rule.kinds)]
             self._turns[number] += 1
             if len(self._pending) < PENDING_MAX:
@@ -135,6 +181,12 @@ class Script:
         return None
 
 
+def upheavals(dialect: str) -> Rule:
+    """All upheavals of a venue in turn. The venues are out of step, so that as a rule one of the two is well."""
+    every_s = SHAKEN_WITHIN_S / (3 * len(SHAKEN[dialect]))
+    return Rule(SHAKEN[dialect], every_s=every_s, ahead_s=every_s / 2 if dialect == "polymarket" else 0.0)
+
+
 def built_in(name: str, dialect: str, seed: str) -> Script:
     kinds = STANDARD[dialect]
     if name == "none":
@@ -144,8 +196,13 @@ def built_in(name: str, dialect: str, seed: str) -> Script:
         offset = 2 if dialect == "kalshi" else 4
         return Script("standard", (Rule(kinds, every=4, offset=offset),), seed)
     if name == "storm":
-        return Script("storm", (Rule(kinds, every=5, residues=frozenset((1, 3))),), seed)
-    raise ConfigurationError(f"fault script {name!r} is unknown; use none, standard, storm or the path of a .yaml file")
+        single = Rule(kinds + STORM_ONLY[dialect], every=5, residues=frozenset((1, 3)))
+        return Script("storm", (single, upheavals(dialect)), seed)
+    if name == "upheaval":
+        return Script("upheaval", (upheavals(dialect),), seed)
+    raise ConfigurationError(
+        f"fault script {name!r} is unknown; use none, standard, storm, upheaval or the path of a .yaml file"
+    )
 
 
 def load_script(name: str, dialect: str, seed: str) -> Script:
@@ -165,7 +222,7 @@ def load_script(name: str, dialect: str, seed: str) -> Script:
 
 def _rule(path: Path, number: int, entry: Any) -> Rule:
     where = f"fault file {path}, rule {number + 1}"
-    known = {"kind", "kinds", "endpoint", "orders", "every", "offset", "probability", "window_s", "hits_max"}
+    known = {"kind", "kinds", "endpoint", "orders", "every", "every_s", "offset", "probability", "window_s", "hits_max"}
     if not isinstance(entry, dict) or set(entry) - known:
         odd = sorted(set(entry) - known) if isinstance(entry, dict) else entry
         raise ConfigurationError(f"{where}: {odd!r} is not understood; use {', '.join(sorted(known))}")
@@ -186,6 +243,7 @@ def _rule(path: Path, number: int, entry: Any) -> Rule:
             endpoint=endpoint,
             orders=frozenset(int(n) for n in entry["orders"]) if "orders" in entry else None,
             every=int(entry["every"]) if "every" in entry else None,
+            every_s=float(entry["every_s"]) if "every_s" in entry else None,
             offset=int(entry.get("offset", 0)),
             probability=float(entry["probability"]) if "probability" in entry else None,
             window_ns=(int(window[0] * 1e9), int(window[1] * 1e9)) if window else None,

@@ -7,6 +7,11 @@ from fractions import Fraction
 
 from venues.simulated.scale import PRICE_ONE
 
+KALSHI_TAKER = Fraction(7, 100)
+KALSHI_MAKER = {
+    "quadratic_with_maker_fees": Fraction(175, 10_000),
+    "quadratic_with_combo_maker_fees": Fraction(35, 1_000),
+}
 KALSHI_STEP = 100  # balances of a direct member move in 1/10,000 dollar
 POLYMARKET_STEP = 10  # fees have five decimals
 
@@ -25,11 +30,12 @@ def kalshi_fee(
     multiplier: Fraction,
     taker: bool,
     step: int = KALSHI_STEP,
+    maker: Fraction = Fraction(0),
 ) -> KalshiFee:
     """Fee of one fill. `revenue` is the signed cash of the trade; `accumulator` belongs to the order, not to the fill."""
-    trade_fee = 0
-    if taker:
-        exact = multiplier * Fraction(7, 100) * quantity * price * (PRICE_ONE - price) / (PRICE_ONE * PRICE_ONE)
+    trade_fee, coefficient = 0, KALSHI_TAKER if taker else maker
+    if coefficient:
+        exact = multiplier * coefficient * quantity * price * (PRICE_ONE - price) / (PRICE_ONE * PRICE_ONE)
         trade_fee = -(-exact.numerator // exact.denominator)
     rounding = (revenue - trade_fee) % step
     accumulated = accumulator + rounding

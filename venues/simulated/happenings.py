@@ -10,7 +10,7 @@ from venues.simulated.book import Action, Order, OrderState, Outcome, Side, book
 
 Settlement = Literal["matched", "mined", "retrying", "confirmed", "failed"]
 Role = Literal["taker", "maker"]
-Refusal = Literal["duplicate", "funds", "tokens", "post_only_cross", "fok_unfilled", "fak_unmatched"]
+Refusal = Literal["duplicate", "funds", "tokens", "post_only_cross", "fok_unfilled", "fak_unmatched", "resolved"]
 TimeInForce = Literal["gtc", "ioc", "fok"]
 
 MS = 1_000_000
@@ -21,6 +21,7 @@ S = 1_000_000_000
 class FeeRule:
     rate: Fraction  # Kalshi: the series' multiplier; Polymarket: the market's rate
     exponent: int = 1
+    maker: Fraction = Fraction(0)  # Kalshi: what makers pay in place of the takers' 0.07
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Bend:
 
     keep: Fraction | None = None  # part of what would fill that is filled, the rest is killed
     reverse: bool = False
+    delay_ns: int = 0  # Polymarket: held for so long before it meets the book
 
 
 @dataclass(slots=True)
@@ -134,7 +136,36 @@ class OrderChanged:
     at_ns: int
 
 
-Happening = LevelChanged | Traded | TradeSettled | OrderChanged
+@dataclass(frozen=True, slots=True)
+class MarketChanged:
+    """A market's rules are others from now on; `before` and `now` in the venue's own words."""
+
+    market: str
+    what: Literal["tick", "contract", "new", "trading"]
+    before: str
+    now: str
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarketResolved:
+    market: str
+    payout: tuple[int, int]  # halves of a dollar that YES and NO pay
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Cash that moved apart from fills: deposits, complete sets made or merged, pay-outs."""
+
+    account: str
+    kind: str
+    market: str
+    cash: int
+    at_ns: int
+
+
+Happening = LevelChanged | Traded | TradeSettled | OrderChanged | MarketChanged | MarketResolved
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,14 +28,19 @@ def error(status: int, code: str, message: str | None = None, details: str | Non
 
 @dataclass(frozen=True, slots=True)
 class Signer:
+    """Whose key it is, and what it may do."""
+
     key: VerifyKey
-    account: str
+    account: str  # the user, who may have several sub-accounts
+    name: str = "main"
+    scopes: tuple[str, ...] = ("read", "write")
+    subaccount: int | None = None  # a restricted key sees and trades this one only
 
 
 def authenticate(
     headers: Mapping[str, str], method: str, raw_path: str, signers: Mapping[str, Signer], now_ns: int
-) -> str | web.Response:
-    """The account that signed this request, or the refusal. The query string and the body are not signed."""
+) -> Signer | web.Response:
+    """Who signed this request, or the refusal. The query string and the body are not signed."""
     key_id = headers.get("KALSHI-ACCESS-KEY", "")
     stamp = headers.get("KALSHI-ACCESS-TIMESTAMP", "")
     signature = headers.get("KALSHI-ACCESS-SIGNATURE", "")
@@ -58,4 +63,4 @@ def authenticate(
             )
     except (InvalidSignature, binascii.Error, ValueError):
         return error(401, "authentication_error", "authentication_error", "INCORRECT_API_KEY_SIGNATURE")
-    return signer.account
+    return signer

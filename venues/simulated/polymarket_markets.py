@@ -1,95 +1,118 @@
-"""Polymarket's public reads: books, market facts, and the little of Gamma that an engine needs."""
+"""Polymarket's public facts: the CLOB's own lists of markets, and one market's terms of trading."""
 
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable
+from typing import Any
 
 from aiohttp import web
 
-from venues.simulated.book import Outcome, Side
+from venues.simulated.book import Outcome
 from venues.simulated.polymarket_auth import error
-from venues.simulated.polymarket_book import book_told
 from venues.simulated.polymarket_door import PolymarketDoor
-from venues.simulated.scale import UNIT, plain
+from venues.simulated.polymarket_gamma import PolymarketGamma
+from venues.simulated.scale import PRICE_ONE, UNIT
 from venues.simulated.universe import Pair
+
+FIRST, LAST = "MA==", "LTE="
+PAGE = 20  # the venue's own is longer: with this one every client meets more than one page
+Told = Callable[[Pair], dict[str, object]]
 
 
 class PolymarketMarkets:
     def __init__(self, door: PolymarketDoor) -> None:
         self.door = door
+        self.gamma = PolymarketGamma(door)
 
     def routes(self) -> list[web.RouteDef]:
         answers: list[tuple[str, Callable[[web.Request], web.Response]]] = [
             ("/time", lambda _: web.json_response(self.door.desk.now() // 1_000_000_000)),
             ("/ok", lambda _: web.json_response("OK")),
             ("/version", lambda _: web.json_response({"version": 2})),
-            ("/book", self._book),
-            ("/tick-size", self._tick_size),
-            ("/neg-risk", self._neg_risk),
-            ("/fee-rate", self._fee_rate),
-            ("/clob-markets/{condition}", self._clob_market),
+            ("/clob-markets/{condition}", self._of(self._info)),
             ("/markets-by-token/{token}", self._by_token),
-            ("/markets/keyset", self._gamma),
-        ]
-        gets = [web.get(path, self.door.public(answer)) for path, answer in answers]
-        return [*gets, web.post("/books", self._books)]
+            ("/simplified-markets", lambda r: self._page(r, self._simplified)),
+            ("/sampling-simplified-markets", lambda r: self._page(r, self._simplified, sampling=True)),
+            ("/sampling-markets", lambda r: self._page(r, self._market, sampling=True)),
+            ("/markets", self._markets),
+            ("/markets/live-activity/{condition}", self._activity),
+            ("/markets/{condition}", self._of(self._market)),
+            ("/fees/builder-fees/{code}", lambda _: web.json_response(
+                {"builder_maker_fee_rate_bps": 0, "builder_taker_fee_rate_bps": 0}
+            )),
+            ("/rebates/current", lambda _: web.json_response([])),
+        ]  # fmt: skip
+        # the metadata service's paths stand before those with a free part
+        return [*self.gamma.routes(), *[web.get(path, self.door.public(answer)) for path, answer in answers]]
 
-    def _of_token(self, request: web.Request) -> tuple[Pair, Outcome] | None:
-        return self.door.tokens.get(request.query.get("token_id", ""))
+    def _markets(self, request: web.Request) -> web.Response:
+        """Two services share this path: the one of metadata is asked with filters and offsets, the CLOB with a cursor."""
+        if self.gamma.meant(request):
+            return self.gamma.old_markets(request)
+        return self._page(request, self._market)
 
-    def _book(self, request: web.Request) -> web.Response:
-        found = self._of_token(request)
-        if found is None:
-            return error(404, "No orderbook exists for the requested token id")
-        book = self.door.exchange.books[found[0].polymarket.condition_id]
-        return web.json_response(book_told(book, found[0], found[1], self.door.desk.now()))
-
-    async def _books(self, request: web.Request) -> web.Response:
+    def _page(self, request: web.Request, told: Told, sampling: bool = False) -> web.Response:
+        pairs = [p for p in self.door.pairs if not sampling or self.door.accepting(p.polymarket.condition_id)]
         try:
-            asked = json.loads(await request.read())
-            tokens = [str(entry["token_id"]) for entry in asked]
-        except (ValueError, TypeError, KeyError):
-            return error(400, "Invalid payload")
-        self.door.desk.flush()
-        found = [(token, self.door.tokens[token]) for token in tokens if token in self.door.tokens]
-        books = self.door.exchange.books
-        return web.json_response(
-            [book_told(books[p.polymarket.condition_id], p, outcome, self.door.desk.now()) for _, (p, outcome) in found]
-        )
+            start = int(base64.b64decode(request.query.get("next_cursor") or FIRST))
+        except ValueError:
+            return error(400, "invalid next_cursor")
+        rows = [told(pair) for pair in pairs[start : start + PAGE]] if start >= 0 else []
+        more = start >= 0 and start + PAGE < len(pairs)
+        cursor = base64.b64encode(str(start + PAGE).encode()).decode() if more else LAST
+        return web.json_response({"limit": PAGE, "count": len(rows), "next_cursor": cursor, "data": rows})
 
-    def _tick_size(self, request: web.Request) -> web.Response:
-        found = self._of_token(request)
-        if found is None:
-            return error(404, "market not found")
-        return web.json_response({"minimum_tick_size": found[0].polymarket.tick / 10_000})
+    def _of(self, told: Told) -> Callable[[web.Request], web.Response]:
+        def respond(request: web.Request) -> web.Response:
+            pair = self.door.by_condition.get(request.match_info["condition"].lower())
+            return error(404, "market not found") if pair is None else web.json_response(told(pair))
 
-    def _neg_risk(self, request: web.Request) -> web.Response:
-        found = self._of_token(request)
-        if found is None:
-            return error(404, "market not found")
-        return web.json_response({"neg_risk": found[0].polymarket.neg_risk})
+        return respond
 
-    def _fee_rate(self, request: web.Request) -> web.Response:
-        found = self._of_token(request)
-        if found is None:
-            return error(404, "fee rate not found for market")
-        return web.json_response({"base_fee": int(found[0].polymarket.fee_rate * 1_000)})
-
-    def _clob_market(self, request: web.Request) -> web.Response:
-        pair = self.door.by_condition.get(request.match_info["condition"].lower())
-        if pair is None:
-            return error(404, "market not found")
+    def _tokens(self, pair: Pair) -> list[dict[str, object]]:
         spec = pair.polymarket
-        return web.json_response(
+        pays = self.door.exchange.payouts.get(spec.condition_id)
+        outcomes: tuple[Outcome, Outcome] = ("yes", "no")
+        return [
             {
-                "c": spec.condition_id, "t": [{"t": spec.yes_token, "o": "Yes"}, {"t": spec.no_token, "o": "No"}],
-                "mos": spec.min_size / UNIT, "mts": spec.tick / 10_000, "nr": spec.neg_risk,
-                "fd": {"r": float(spec.fee_rate), "e": spec.fee_exponent, "to": True}, "itode": False, "tbf": 0, "mbf": 0,
-                "gst": None, "oas": 0, "rfqe": False, "ibce": False,
+                "token_id": spec.token(outcome), "outcome": outcome.capitalize(),
+                "price": self.gamma.price(pair, outcome) / PRICE_ONE, "winner": pays is not None and pays[number] == 2,
             }
-        )  # fmt: skip
+            for number, outcome in enumerate(outcomes)
+        ]  # fmt: skip
+
+    def _state(self, pair: Pair) -> dict[str, object]:
+        condition = pair.polymarket.condition_id
+        return {
+            "condition_id": condition, "active": True, "closed": condition in self.door.exchange.payouts,
+            "archived": False, "accepting_orders": self.door.accepting(condition), "tokens": self._tokens(pair),
+            "rewards": {"rates": None, "min_size": 0, "max_spread": 0},
+        }  # fmt: skip
+
+    def _simplified(self, pair: Pair) -> dict[str, object]:
+        return self._state(pair)
+
+    def _market(self, pair: Pair) -> dict[str, object]:
+        spec = pair.polymarket
+        return {
+            **self._state(pair), "enable_order_book": True, "question": pair.title, "question_id": spec.condition_id,
+            "description": pair.rules, "market_slug": pair.id, "end_date_iso": self.gamma.END, "game_start_time": None,
+            "minimum_order_size": spec.min_size / UNIT, "minimum_tick_size": spec.tick / PRICE_ONE,
+            "seconds_delay": -(-spec.answered_delay_ms // 1_000), "neg_risk": spec.neg_risk,
+            "neg_risk_market_id": self.gamma.event_id(pair) if spec.neg_risk else "", "neg_risk_request_id": "",
+            "maker_base_fee": 0, "taker_base_fee": int(spec.fee_rate * 1_000), "notifications_enabled": False,
+            "is_50_50_outcome": False, "icon": "", "image": "", "fpmm": "", "tags": ["Sample"],
+        }  # fmt: skip
+
+    def _info(self, pair: Pair) -> dict[str, object]:
+        spec = pair.polymarket
+        return {
+            "c": spec.condition_id, "t": [{"t": spec.yes_token, "o": "Yes"}, {"t": spec.no_token, "o": "No"}],
+            "mos": spec.min_size / UNIT, "mts": spec.tick / PRICE_ONE, "nr": spec.neg_risk,
+            "fd": {"r": float(spec.fee_rate), "e": spec.fee_exponent, "to": True}, "itode": spec.taker_delay_ms > 0,
+            "tbf": 0, "mbf": 0, "gst": None, "oas": 0, "rfqe": False, "ibce": False,
+        }  # fmt: skip
 
     def _by_token(self, request: web.Request) -> web.Response:
         found = self.door.tokens.get(request.match_info["token"])
@@ -103,34 +126,17 @@ class PolymarketMarkets:
             }
         )  # fmt: skip
 
-    def _gamma(self, request: web.Request) -> web.Response:
-        limit = min(100, int(request.query.get("limit", "100")) if request.query.get("limit", "100").isdigit() else 100)
-        after = request.query.get("after_cursor", "")
-        try:
-            start = int(base64.urlsafe_b64decode(after)) if after else 0
-        except ValueError:
-            start = 0
-        wanted = request.query.getall("condition_ids", []) + request.query.getall("condition_id", [])
-        pairs = [p for p in self.door.pairs if not wanted or p.polymarket.condition_id in wanted]
-        rows = [self._gamma_told(pair) for pair in pairs[start : start + limit]]
-        more = start + limit < len(pairs)
-        cursor = base64.urlsafe_b64encode(str(start + limit).encode()).decode() if more else None
-        return web.json_response({"markets": rows, "next_cursor": cursor})
-
-    def _gamma_told(self, pair: Pair) -> dict[str, object]:
-        spec, book = pair.polymarket, self.door.exchange.books[pair.polymarket.condition_id]
-        side: Side = "bid"
-        yes = book.best(side) or 0
-        return {
-            "id": pair.id, "conditionId": spec.condition_id, "question": pair.title, "slug": pair.id, "version": "v1",
-            "description": pair.rules, "outcomes": '["Yes", "No"]',
-            "outcomePrices": json.dumps([plain(yes, 4), plain(10_000 - yes, 4)]),
-            "clobTokenIds": json.dumps([spec.yes_token, spec.no_token]), "positionIds": None,
-            "orderPriceMinTickSize": spec.tick / 10_000, "orderMinSize": spec.min_size / UNIT, "negRisk": spec.neg_risk,
-            "enableNegRisk": spec.neg_risk, "negRiskAugmented": False, "acceptingOrders": True, "active": True,
-            "closed": False, "archived": False, "enableOrderBook": True, "feesEnabled": spec.fee_rate > 0,
-            "feeSchedule": {
-                "rate": float(spec.fee_rate), "exponent": spec.fee_exponent, "takerOnly": True, "rebateRate": 0.25,
-            },
-            "secondsDelay": 0, "endDate": "2027-12-31T00:00:00Z", "umaResolutionStatus": None,
-        }  # fmt: skip
+    def _activity(self, request: web.Request) -> web.Response:
+        """Trades of accounts in one market, newest first."""
+        condition = request.match_info["condition"].lower()
+        rows: list[dict[str, Any]] = [
+            {
+                "event_type": "last_trade_price", "market": {"condition_id": condition}, "side": m.taker.action.upper(),
+                "outcome": m.taker.outcome.capitalize(), "size": str(m.quantity / UNIT),
+                "price": str((m.yes_price if m.taker.outcome == "yes" else PRICE_ONE - m.yes_price) / PRICE_ONE),
+                "timestamp": str(m.at_ns // 1_000_000),
+            }
+            for m in reversed(self.door.exchange.matches.values())
+            if m.market == condition
+        ]  # fmt: skip
+        return web.json_response(rows[:100])

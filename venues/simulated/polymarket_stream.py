@@ -6,21 +6,37 @@ import asyncio
 import hmac
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from venues.simulated.book import Order, Outcome, opposite, own_price
 from venues.simulated.desk import Desk, Stream
-from venues.simulated.happenings import Happening, LevelChanged, Match, OrderChanged, Traded, TradeSettled
+from venues.simulated.happenings import (
+    Happening,
+    LevelChanged,
+    MarketChanged,
+    MarketResolved,
+    Match,
+    OrderChanged,
+    Traded,
+    TradeSettled,
+)
 from venues.simulated.polymarket import FAK_TEXT, FOK_TEXT
 from venues.simulated.polymarket_book import best_of, book_told
 from venues.simulated.polymarket_door import PolymarketDoor
-from venues.simulated.scale import plain
+from venues.simulated.resolution import NO_WINS, YES_WINS
+from venues.simulated.scale import parse_scaled, plain
 
-SILENCE_MAX_S = 25.0  # a client that sends no PING for this long is dropped
+SILENCE_MAX_S = 15.0  # a client that sends no PING for this long is dropped
 KILLED = {"fok_unfilled": FOK_TEXT, "fak_unmatched": FAK_TEXT}
+REASONS = {
+    "ExpiryCancel": "CANCELED_EXPIRED_ORDER", "MarginCancel": "CANCELED_NOT_ENOUGH_BALANCE",
+    "MarketResolved": "CANCELED_MARKET_RESOLVED", "resolved": "CANCELED_MARKET_RESOLVED",
+    "funds": "CANCELED_NOT_ENOUGH_BALANCE", "tokens": "CANCELED_NOT_ENOUGH_BALANCE",
+}  # fmt: skip
+CENT, END_LOW, END_HIGH = 100, 400, 9_600
 
 
 def dump(message: object) -> str:
@@ -32,12 +48,14 @@ class MarketSubscriber:
     stream: Stream
     tokens: set[str] = field(default_factory=set)
     markets: set[str] = field(default_factory=set)
+    custom: bool = False
+    """Wants the best prices by themselves, and what becomes of markets."""
 
 
 @dataclass(slots=True, eq=False)
 class UserSubscriber:
     stream: Stream
-    account: str
+    accounts: frozenset[str]
     markets: set[str] = field(default_factory=set)  # empty: all
 
 
@@ -87,12 +105,13 @@ class PolymarketStreams:
             async for asked in self._texts(socket):
                 self.desk.flush()
                 tokens = [t for t in asked.get("assets_ids") or [] if t in self.door.tokens]
+                watcher.custom = bool(asked.get("custom_feature_enabled", watcher.custom))
                 if asked.get("operation") == "unsubscribe":
                     watcher.tokens.difference_update(tokens)
                 else:
                     watcher.tokens.update(tokens)
                     books = [self._book(token) for token in tokens]
-                    if books:
+                    if books and asked.get("initial_dump", True):
                         stream.send(dump(books))
                 watcher.markets = {self.door.tokens[t][0].polymarket.condition_id for t in watcher.tokens}
         except (TimeoutError, ConnectionError, RuntimeError):
@@ -111,11 +130,11 @@ class PolymarketStreams:
                 self.desk.flush()
                 markets = {str(m).lower() for m in asked.get("markets") or []}
                 if user is None:
-                    account = self._signed_in(asked.get("auth"))
-                    if account is None:
+                    accounts = self._signed_in(asked.get("auth"))
+                    if accounts is None:
                         await socket.close(code=1008, message=b"unauthorized")
                         break
-                    user = UserSubscriber(stream, account, markets)
+                    user = UserSubscriber(stream, accounts, markets)
                     self.users.append(user)
                 elif asked.get("operation") == "unsubscribe":
                     user.markets -= markets
@@ -130,14 +149,15 @@ class PolymarketStreams:
         await socket.close()
         return socket
 
-    def _signed_in(self, auth: Any) -> str | None:
+    def _signed_in(self, auth: Any) -> frozenset[str] | None:
         if not isinstance(auth, dict):
             return None
         key = self.door.keys.get(str(auth.get("apiKey")))
         if key is None:
             return None
         same = hmac.compare_digest(str(auth.get("secret")), key.secret)
-        return key.account if same and hmac.compare_digest(str(auth.get("passphrase")), key.passphrase) else None
+        mine = self.door.wallets.accounts(key.address)
+        return mine if same and hmac.compare_digest(str(auth.get("passphrase")), key.passphrase) else None
 
     # messages
 
@@ -160,10 +180,15 @@ class PolymarketStreams:
                     self._trade(match, settlement, happening.at_ns)
                 case OrderChanged():
                     self._order(happening)
+                case MarketChanged():
+                    self._market_changed(happening)
+                case MarketResolved():
+                    self._resolved(happening)
         for market, changes in changed.items():
             self._price_changes(market, changes)
         for match in trades:
             self._last_trade(match)
+            self._near_the_end(match)
 
     def _to_watchers(self, market: str, text: str) -> None:
         for watcher in self.watchers:
@@ -199,6 +224,59 @@ class PolymarketStreams:
             "timestamp": str(now_ns // 1_000_000),
         }  # fmt: skip
         self._to_watchers(market, dump(message))
+        self._best(market, entries, message["timestamp"])
+
+    def _best(self, market: str, entries: list[dict[str, str]], stamp: object) -> None:
+        best = {entry["asset_id"]: (entry["best_bid"], entry["best_ask"]) for entry in entries}
+        for token, (bid, ask) in best.items():
+            spread = (parse_scaled(ask, 4) or 0) - (parse_scaled(bid, 4) or 0)
+            message = {
+                "event_type": "best_bid_ask", "market": market, "asset_id": token, "best_bid": bid, "best_ask": ask,
+                "spread": plain(spread, 4), "timestamp": stamp,
+            }  # fmt: skip
+            self._to_custom(token, dump(message))
+
+    def _to_custom(self, token: str, text: str) -> None:
+        for watcher in self.watchers:
+            if watcher.custom and token in watcher.tokens:
+                watcher.stream.send(text)
+
+    def _market_changed(self, happening: MarketChanged) -> None:
+        """A new grid is told for both tokens; a new contract is told nowhere but in the metadata."""
+        if happening.what != "tick":
+            return
+        spec = self.door.by_condition[happening.market].polymarket
+        for token in (spec.yes_token, spec.no_token):
+            message = {
+                "event_type": "tick_size_change", "market": happening.market, "asset_id": token,
+                "old_tick_size": happening.before, "new_tick_size": happening.now,
+                "timestamp": str(happening.at_ns // 1_000_000),
+            }  # fmt: skip
+            for watcher in self.watchers:
+                if token in watcher.tokens:
+                    watcher.stream.send(dump(message))
+
+    def _near_the_end(self, match: Match) -> None:
+        """A market of whole cents gets a finer grid once it trades close to an end of it."""
+        spec = self.door.by_condition[match.market].polymarket
+        if spec.tick == CENT and not END_LOW <= match.yes_price <= END_HIGH:
+            self.door.change(match.market, "tick", replace(spec, tick=CENT // 10, tick_text=plain(CENT // 10, 4)))
+
+    def _resolved(self, happening: MarketResolved) -> None:
+        pair = self.door.by_condition[happening.market]
+        spec = pair.polymarket
+        winners: dict[tuple[int, int], Outcome] = {YES_WINS: "yes", NO_WINS: "no"}
+        winner = winners.get(happening.payout)
+        message = {
+            "event_type": "market_resolved", "id": pair.id, "market": happening.market, "question": pair.title,
+            "slug": pair.id, "assets_ids": [spec.yes_token, spec.no_token], "outcomes": ["Yes", "No"],
+            "winning_asset_id": "" if winner is None else spec.token(winner),
+            "winning_outcome": "" if winner is None else winner.capitalize(),
+            "timestamp": str(happening.at_ns // 1_000_000),
+        }  # fmt: skip
+        for watcher in self.watchers:
+            if watcher.custom and happening.market in watcher.markets:
+                watcher.stream.send(dump(message))
 
     def _last_trade(self, match: Match) -> None:
         if not self._watched(match.market):
@@ -221,7 +299,7 @@ class PolymarketStreams:
             return [
                 user.stream
                 for user in self.users
-                if user.account == order.account and (not user.markets or order.market in user.markets)
+                if order.account in user.accounts and (not user.markets or order.market in user.markets)
             ]
 
         self.desk.deliver(order.wire_id, dump(message), streams)
@@ -245,15 +323,12 @@ class PolymarketStreams:
         if killed is not None:
             status, matched = f"CANCELED_{killed}", ""
         else:
-            words = {"live": "LIVE", "matched": "MATCHED"}
+            words = {"live": "LIVE", "matched": "MATCHED", "delayed": "DELAYED"}
             status, matched = words.get(state.status, "CANCELED"), plain(state.matched, 6)
-            if happening.reason == "ExpiryCancel":
-                status = "CANCELED_EXPIRED_ORDER"
-            elif happening.reason == "MarginCancel":
-                status = "CANCELED_NOT_ENOUGH_BALANCE"
+            status = REASONS.get(happening.reason, status)
         message = {
             "event_type": "order", "type": happening.kind.upper(), **told, "status": status, "size_matched": matched,
-            "order_owner": told["owner"], "created_at": "" if killed else str(told["created_at"]),
+            "outcome": "" if killed else told["outcome"], "order_owner": told["owner"], "created_at": "" if killed else str(told["created_at"]),
             "timestamp": str(happening.at_ns // 1_000_000),
         }  # fmt: skip
         self._to_users(order, message)

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from venues.simulated.ethereum import Generation
 from venues.simulated.scale import PRICE_ONE, UNIT, parse_scaled
 
 
@@ -68,6 +69,18 @@ class PolymarketSpec:
     min_size: int
     fee_rate: Fraction
     fee_exponent: int
+    augmented: bool = False
+    """Outcomes may be added to its event later."""
+    taker_delay_ms: int = 0
+    """A marketable order waits so long at the venue, and its answer with it."""
+    answered_delay_ms: int = 0
+    """The same, but answered `delayed` at once."""
+
+    @property
+    def generation(self) -> Generation:
+        if is_v2_position(int(self.yes_token)):
+            return "exchange_v3"
+        return "neg_risk_v2" if self.neg_risk else "ctf_v2"
 
     def token(self, outcome: str) -> str:
         return self.yes_token if outcome == "yes" else self.no_token
@@ -138,11 +151,13 @@ def _pair(path: Path, number: int, entry: Any) -> Pair:
     tokens = []
     for key in ("yes_token", "no_token"):
         raw = str(need(polymarket, key))
-        if not raw.isdigit() or is_v2_position(int(raw)):
-            raise ConfigurationError(f"{where}: {key} {raw!r} is not a token id of the second generation; change it")
+        if not raw.isdigit() or int(raw) >= 1 << 256:
+            raise ConfigurationError(f"{where}: {key} {raw!r} is not a token id or position id; change it")
         tokens.append(raw)
+    if is_v2_position(int(tokens[0])) != is_v2_position(int(tokens[1])):
+        raise ConfigurationError(f"{where}: one of the tokens is a position id and the other is not; change one")
     condition = str(need(polymarket, "condition_id"))
-    if len(condition) != 66 or not condition.startswith("0x"):
+    if len(condition) not in (64, 66) or not condition.startswith("0x"):
         raise ConfigurationError(f"{where}: condition_id {condition!r} is not 0x and 64 hexadecimal digits; correct it")
     ticker = str(need(kalshi, "ticker"))
     ranges = tuple(
@@ -174,6 +189,9 @@ def _pair(path: Path, number: int, entry: Any) -> Pair:
             min_size=scaled(polymarket, "min_size", 6),
             fee_rate=ratio(polymarket, "fee_rate"),
             fee_exponent=int(need(polymarket, "fee_exponent")),
+            augmented=bool(polymarket.get("neg_risk_augmented", False)),
+            taker_delay_ms=int(polymarket.get("taker_delay_ms", 0)),
+            answered_delay_ms=int(polymarket.get("answered_delay_ms", 0)),
         ),
     )
 

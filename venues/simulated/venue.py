@@ -9,24 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from venues.simulated import admin, kalshi, polymarket, tape
-from venues.simulated.buckets import KALSHI_TIERS, POLYMARKET_TIERS, Buckets
 from venues.simulated.credentials import TRADER, kalshi_keys, polymarket_keys
 from venues.simulated.desk import HOLD_S, Desk
 from venues.simulated.exchange import Exchange
 from venues.simulated.faults import load_script
-from venues.simulated.kalshi_auth import Signer
-from venues.simulated.kalshi_door import KalshiDoor
-from venues.simulated.kalshi_markets import KalshiMarkets
-from venues.simulated.kalshi_portfolio import KalshiPortfolio
 from venues.simulated.kalshi_stream import PATH as KALSHI_WS
-from venues.simulated.kalshi_stream import KalshiStreams
+from venues.simulated.kalshi_venue import KalshiVenue
 from venues.simulated.participants import Dialect, Makers
-from venues.simulated.polymarket_account import PolymarketAccount
 from venues.simulated.polymarket_door import PolymarketDoor
-from venues.simulated.polymarket_markets import PolymarketMarkets
-from venues.simulated.polymarket_stream import PolymarketStreams
+from venues.simulated.polymarket_venue import PolymarketVenue
 from venues.simulated.scale import UNIT
 from venues.simulated.tape_player import TapePlayer
 from venues.simulated.universe import ConfigurationError, load_pairs
@@ -52,6 +46,7 @@ class Settings:
     tier: str = ""
     quiet: bool = False
     hold_s: float = HOLD_S
+    accounts: int = 1  # traders who may meet each other, each with the same deposit
 
 
 class Venue:
@@ -61,7 +56,9 @@ class Venue:
         on_kalshi = settings.dialect == "kalshi"
         terms = (kalshi if on_kalshi else polymarket).terms(pairs)
         self.exchange = Exchange(tuple(terms.fees), terms, f"{settings.seed}/{settings.name}")
-        self.exchange.open_account(TRADER, settings.deposit_dollars * UNIT)
+        names = [TRADER, *(f"trader-{number}" for number in range(2, settings.accounts + 1))]
+        for name in names:
+            self.exchange.open_account(name, settings.deposit_dollars * UNIT)
         start_ns = time.time_ns() if settings.start_ns is None else settings.start_ns
         script = load_script(settings.faults, settings.dialect, f"{settings.seed}/{settings.name}")
         self.desk = Desk(settings.name, settings.dialect, settings.seed, self.exchange, script, start_ns)
@@ -69,33 +66,27 @@ class Venue:
         self.desk.hold_s = settings.hold_s
         self.keys: list[dict[str, object]]
         self.clob: PolymarketDoor
+        self.polymarket: PolymarketVenue
+        self._middlewares: tuple[Middleware, ...] = ()
+        self.kalshi: KalshiVenue
         if on_kalshi:
-            own = kalshi_keys(settings.seed)
+            own = [key for name in names for key in kalshi_keys(settings.seed, name)]
             self.keys = [key.told() for key in own]
-            signers = {key.key_id: Signer(key.private.public_key(), key.account) for key in own}
-            tier = settings.tier or "prime"
-            buckets = Buckets(tier, KALSHI_TIERS[tier])
-            lag_ns = settings.read_lag_ms * 1_000_000
-            door = KalshiDoor(self.desk, pairs, signers, read_lag_ns=lag_ns, buckets=buckets)
-            parts = (
-                KalshiMarkets(door),
-                KalshiPortfolio(door),
-                kalshi.KalshiOrders(door),
-                KalshiStreams(self.desk, door),
-            )
-            self._routes = [route for part in parts for route in part.routes()]
+            self.kalshi = KalshiVenue(
+                self.desk, pairs, own, tier=settings.tier or "prime", read_lag_ns=settings.read_lag_ms * 1_000_000,
+                deposit=settings.deposit_dollars * UNIT,
+            )  # fmt: skip
+            self._routes = self.kalshi.routes()
         else:
-            wallet = polymarket_keys(settings.seed)
+            wallet = [key for name in names for key in polymarket_keys(settings.seed, name)]
             self.keys = [key.told() for key in wallet]
             tier = settings.tier or "elite"
-            self.clob = PolymarketDoor(
-                self.desk, pairs, {key.api_key: key for key in wallet}, seed=settings.seed,
-                buckets=Buckets(tier, POLYMARKET_TIERS[tier]),
-            )  # fmt: skip
-            orders = polymarket.PolymarketOrders(self.clob)
-            books, reads = PolymarketMarkets(self.clob), PolymarketAccount(self.clob)
-            streams = PolymarketStreams(self.desk, self.clob)
-            self._routes = [*orders.routes(), *books.routes(), *reads.routes(), *streams.routes()]
+            self.polymarket = PolymarketVenue(
+                self.desk, pairs, wallet, seed=settings.seed, tier=tier, deposit=settings.deposit_dollars * UNIT
+            )
+            self.clob = self.polymarket.door
+            self._routes = self.polymarket.routes()
+            self._middlewares = self.polymarket.middlewares()
         self._player: TapePlayer | None = None
         self._makers: Makers | None = None
         if settings.tape is not None:
@@ -121,7 +112,7 @@ class Venue:
 
     async def start(self) -> None:
         """Serve; raises OSError where the port is taken."""
-        app = web.Application(client_max_size=1 << 20)
+        app = web.Application(client_max_size=1 << 20, middlewares=[self.desk.doorman(), *self._middlewares])
         app.add_routes([*self._routes, *admin.routes(self.desk)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
@@ -140,18 +131,21 @@ class Venue:
 
     def ready(self, pid: int) -> dict[str, Any]:
         host = f"127.0.0.1:{self.port}"
+        mine = [key for key in self.keys if key["account"] == TRADER]
+        others = sorted({str(key["account"]) for key in self.keys} - {TRADER})
         on_kalshi = self.settings.dialect == "kalshi"
         return {
             "ready": True, "name": self.settings.name, "dialect": self.settings.dialect, "rest": f"http://{host}",
             "ws_market": f"ws://{host}{KALSHI_WS if on_kalshi else '/ws/market'}",
             "ws_user": f"ws://{host}{KALSHI_WS if on_kalshi else '/ws/user'}",
-            "admin": f"http://{host}/admin", "pid": pid, "credentials": {**self.keys[0], "keys": self.keys},
+            "admin": f"http://{host}/admin", "pid": pid, "credentials": {**mine[0], "keys": mine},
+            "accounts": [{"account": name, "keys": [k for k in self.keys if k["account"] == name]} for name in others],
         }  # fmt: skip
 
     def _move(self, everything: bool = False) -> None:
         now_ns = self.desk.now()
         elapsed_ns = max(0, now_ns - self.desk.start_ns)  # a zero that is yet to come holds the tape at its beginning
-        if not self.desk.quiet:
+        if not self.desk.quiet and not self.desk.still():
             if self._player is not None:
                 self._player.play(elapsed_ns, now_ns)
             elif self._makers is not None and everything:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.venues.simulated.clients import ORDERS, Kalshi, check_books, ledger, running
 from venues.simulated.scale import UNIT
@@ -223,3 +225,36 @@ async def test_the_dead_order_endpoints_say_so():
         for method, path in (("POST", ""), ("DELETE", "/some-id"), ("POST", "/batched"), ("POST", "/some-id/amend")):
             status, told = await trader.call(method, f"{API}/portfolio/orders{path}", {"ticker": T})
             assert (status, told["error"]["message"]) == (400, "Please switch to the V2 endpoints")
+
+
+async def test_an_immediate_order_that_meets_nothing_is_answered_in_either_of_two_ways():
+    async with trading() as (venue, trader):
+        status, told = await trader.order(T, "bid", "1.00", "0.5000")
+        assert (status, told["fill_count"], told["remaining_count"]) == (201, "0.00", "0.00")
+        async with trader.session.post(venue.ready(1)["admin"] + "/kalshi", json={"do": "kill_unmatched"}) as response:
+            assert response.status == 200
+        killed = trader.body(T, "bid", "1.00", "0.5000")
+        status, told = await trader.call("POST", ORDERS, killed)
+        assert (status, told["error"]["code"]) == (409, "immediate_or_cancel_insufficient_resting_volume")
+        assert (await trader.call("POST", ORDERS, killed))[1]["error"]["code"] == "order_already_exists"
+
+
+async def test_changes_and_batches_are_addressed_by_fault_files(tmp_path: Path):
+    path = tmp_path / "faults.yaml"
+    path.write_text(
+        "rules:\n- {kind: error_after_accept, endpoint: change, orders: [1]}\n"
+        "- {kind: timeout_after_accept, endpoint: batch, orders: [1]}\n"
+        "- {kind: request_lost, endpoint: batch, orders: [2]}\n",
+        encoding="utf-8",
+    )
+    async with trading(faults=str(path)) as (venue, trader):
+        order = await rest(trader)
+        assert (await amend(trader, order, "0.3000", "10.00"))[0] in (502, 503)
+        assert (await shown(trader, order))["yes_price_dollars"] == "0.3000"  # it was changed all the same
+        bodies = [trader.body(T, "bid", "1.00", "0.1000", time_in_force="good_till_canceled") for _ in range(2)]
+        for placed in (2, 2):
+            with pytest.raises(aiohttp.ClientError):
+                await trader.call("POST", ORDERS + "/batched", {"orders": bodies})
+            assert len([o for o in venue.exchange.orders.values() if o.price == 1_000]) == placed
+        status, told = await trader.call("POST", ORDERS + "/batched", {"orders": bodies})
+        assert (status, {o["error"]["code"] for o in told["orders"]}) == (201, {"order_already_exists"})
