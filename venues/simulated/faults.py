@@ -104,8 +104,8 @@ STANDARD: dict[str, tuple[Kind, ...]] = {
 
 STORM_ONLY: dict[str, tuple[Kind, ...]] = {"kalshi": (), "polymarket": ("taker_delay",)}
 SHAKEN: dict[str, tuple[Kind, ...]] = {
-    "kalshi": ("restart", "tick_change", "maintenance", "fee_change", "rate_storm", "pause", "market_halt"),
-    "polymarket": ("restart", "tick_change", "maintenance", "contract_change", "rate_storm", "resolution"),
+    "kalshi": ("restart", "tick_change", "maintenance", "fee_change", "rate_storm", "pause"),
+    "polymarket": ("restart", "tick_change", "maintenance", "contract_change", "rate_storm"),
 }
 """The upheavals of each venue, in turn."""
 
