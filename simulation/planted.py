@@ -260,7 +260,7 @@ def _resting_order_left(swap: Swap) -> None:
     swap(machine, "_woke", woke)
 
 
-@_bug("filled without a number", "“Filled” on the stream means all that was asked for.", "I9", "I5")
+@_bug("filled without a number", "“Filled” on the stream means all that was asked for.", "I9", "I12", "I19", "I5")
 def _filled_without_a_number(swap: Swap) -> None:
     real = Translator._order
 
@@ -272,7 +272,7 @@ def _filled_without_a_number(swap: Swap) -> None:
     swap(Translator, "_order", order)
 
 
-@_bug("partial as full", "An order of which something filled is taken to have filled whole.", "I5")
+@_bug("partial as full", "An order of which something filled is taken to have filled whole.", "I19", "I9", "I5")
 def _partial_as_full(swap: Swap) -> None:
     real = machine._ended
 
@@ -299,12 +299,19 @@ def _fills_counted_twice(swap: Swap) -> None:
     swap(machine, "_filled", filled)
 
 
-@_bug("matched taken as final", "A match is never looked at again, although it may be taken back.", "I4", "I5")
+@_bug(
+    "matched taken as final",
+    "A match is never looked at again, although it may be taken back.",
+    "I12",
+    "I17",
+    "I4",
+    "I5",
+)
 def _matched_taken_as_final(swap: Swap) -> None:
     swap(OrderState, "settled", property(lambda state: state.reported <= state.itemised))
 
 
-@_bug("reversal ignored", "A match that the venue takes back goes on counting.", "I4", "I5")
+@_bug("reversal ignored", "A match that the venue takes back goes on counting.", "I12", "I4", "I5")
 def _reversal_ignored(swap: Swap) -> None:
     real = machine._filled
 
@@ -328,7 +335,7 @@ def _late_fill_dropped(swap: Swap) -> None:
     swap(machine, "_told", told)
 
 
-@_bug("overfill ignored", "More than was asked for cannot be, so it is not counted.", "I5", "I9")
+@_bug("overfill ignored", "More than was asked for cannot be, so it is not counted.", "I12", "I5", "I9")
 def _overfill_ignored(swap: Swap) -> None:
     real = OrderState.matched.fget  # type: ignore[attr-defined]
 
@@ -372,7 +379,7 @@ def _cursor_before_the_fills(swap: Swap) -> None:
                     continue
                 if page.cursor != self._desk.cursors.get(venue, ""):
                     self._queue(CursorMoved(venue=venue, cursor=page.cursor))
-                await asyncio.sleep(1)
+                await asyncio.sleep(3)
                 for seen in page.fills:
                     self._translator.hear(seen)
             await asyncio.sleep(self._settings.engine.follow_ms / 1000)
@@ -383,7 +390,7 @@ def _cursor_before_the_fills(swap: Swap) -> None:
 # What is sent, and when
 
 
-@_bug("retry under a new id", "An order without an answer is sent again as another order.", "I3", "I1", "I14", "I7")
+@_bug("retry under a new id", "An order without an answer is sent again as another order.", "I3", "I14", "I7")
 def _retry_under_a_new_id(swap: Swap) -> None:
     real = machine._lost
 
@@ -401,7 +408,7 @@ def _retry_under_a_new_id(swap: Swap) -> None:
     swap(machine, "_lost", lost)
 
 
-@_bug("send before commit", "The journal is written a moment behind the orders.", "I3")
+@_bug("send before commit", "The journal is written a moment behind the orders.", "I3", "I8")
 def _send_before_commit(swap: Swap) -> None:
     real = Memory.remember
     behind: WeakKeyDictionary[Memory, list[Message]] = WeakKeyDictionary()
@@ -440,7 +447,7 @@ def _restart_resends(swap: Swap) -> None:
     swap(Executor, "start", start)
 
 
-@_bug("restart ignored", "A new incarnation waits for answers that went to the one before it.", "I19")
+@_bug("restart ignored", "A new incarnation waits for answers that went to the one before it.", "I19", "I9", "I5")
 def _restart_ignored(swap: Swap) -> None:
     real = machine._sent
 
@@ -523,7 +530,15 @@ def _wrong_side_of_a_complement(swap: Swap) -> None:
     swap(intent, "_opening", opening)
 
 
-@_bug("ids that are drawn", "The id of a recovery order comes from a counter and not from the journal.", "I2", "I8")
+@_bug(
+    "ids that are drawn",
+    "The id of a recovery order comes from a counter and not from the journal.",
+    "I2",
+    "I8",
+    "I4",
+    "I5",
+    "I19",
+)
 def _ids_that_are_drawn(swap: Swap) -> None:
     real, drawn = ladder._order, count(1)
 
@@ -537,7 +552,7 @@ def _ids_that_are_drawn(swap: Swap) -> None:
 # Recovery
 
 
-@_bug("unwind before proof", "A recovery begins as soon as any order of the trade is proved.", "I10")
+@_bug("unwind before proof", "A recovery begins as soon as any order of the trade is proved.", "I10", "I6", "I12")
 def _unwind_before_proof(swap: Swap) -> None:
     swap(Trade, "proven", property(lambda trade: any(state.proven for state in trade.orders)))
 
@@ -702,7 +717,7 @@ def _cool_down_forgotten(swap: Swap) -> None:
     swap(Desk, "not_before", lambda self, key: Nanos(0))
 
 
-@_bug("lock of the market forgotten", "A market is opened again while a trade in it is not over.", "I17")
+@_bug("lock of the market forgotten", "A market is opened again while a trade in it is not over.", "I17", "I14")
 def _lock_of_the_market_forgotten(swap: Swap) -> None:
     swap(Desk, "flight_of", lambda self, key, now: None)
     swap(Desk, "not_before", lambda self, key: Nanos(0))
@@ -825,13 +840,13 @@ def _expired_lease_spent(swap: Swap) -> None:
 @_bug("custody returned by time", "A claim that was not renewed for a while is given to whoever asks.", "I17")
 def _custody_returned_by_time(swap: Swap) -> None:
     real, may_have = InFlight._claim, Claims._may_have
-    heard: dict[tuple[int, str], Nanos] = {}
+    heard: WeakKeyDictionary[InFlight, dict[str, Nanos]] = WeakKeyDictionary()
 
     def claim(self: InFlight, sender: str, want: WantClaims) -> None:
-        now = self._clock.now()
-        heard[(id(self), want.holder)] = now
+        now, renewed = self._clock.now(), heard.setdefault(self, {})
+        renewed[want.holder] = now
         for group, holder in list(self.claims.holders.items()):
-            if now - heard.get((id(self), holder), now) > SECOND:
+            if now - renewed.get(holder, now) > SECOND:
                 del self.claims.holders[group]
         real(self, sender, want)
 
@@ -938,7 +953,7 @@ def _old_epoch_accepted(swap: Swap) -> None:
     swap(ForgetfulJournal, "append", append)
 
 
-@_bug("failed append ignored", "It goes on trading when the journal could not be written.", "I3")
+@_bug("failed append ignored", "It goes on trading when the journal could not be written.", "I3", "I6", "I8", "I17")
 def _failed_append_ignored(swap: Swap) -> None:
     real = Memory.remember
 
@@ -951,7 +966,7 @@ def _failed_append_ignored(swap: Swap) -> None:
     swap(Memory, "remember", remember)
 
 
-@_bug("power level ignored", "Intents are not on disk yet when their orders leave.", "I3", "I8")
+@_bug("power level ignored", "Intents are not on disk yet when their orders leave.", "I3", "I8", "I17")
 def _power_level_ignored(swap: Swap) -> None:
     real = Memory.__init__
 
